@@ -1,0 +1,38 @@
+/*
+ * Every key there is, one line each: the line makes the field of struct config, the flag, the environment name, the
+ * key of the file, the help and the documentation. Adding a key is adding its line.
+ */
+#ifndef CONFIG_CONFIG_KEYS_H
+#define CONFIG_CONFIG_KEYS_H
+
+/*
+ * KEY(kind, field, name, default, …): kind is an enum config_kind without its prefix; the rest are the members of
+ * struct config_entry that the key needs (config.h says what they mean). Times are kept in µs, sizes in bytes.
+ */
+/* clang-format off */
+#define CONFIG_KEYS(KEY) \
+    KEY(ADDRESS,  listen,              "listen",           "127.0.0.1:8080", .env_port = "PORT", .help = "address and port to serve on; [::1]:8080 for IPv6") \
+    KEY(TEXT,     data,                "data",             "./data",         .min = 1, .help = "folder that holds the ledger") \
+    KEY(TEXT,     redis_addr,          "redis-addr",       "",               .env = "REDIS_ADDR", .help = "Redis to keep the ledger in; empty: the embedded store") \
+    KEY(NUMBER,   threads,             "threads",          "0",              .max = 64, .help = "event loops; 0: the cores less one, at least 1") \
+    KEY(NUMBER,   readers,             "readers",          "2",              .min = 1, .max = 16, .help = "threads that read histories") \
+    KEY(NUMBER,   connections,         "connections",      "10000",          .min = 1, .max = 1000000, .help = "connections open at once") \
+    KEY(NUMBER,   inbox,               "inbox",            "16384",          .min = 16, .max = 1000000, .help = "requests that may wait for the writer") \
+    KEY(NUMBER,   batch,               "batch",            "1024",           .min = 1, .max = 4096, .help = "postings in one commit at most") \
+    KEY(DURATION, request_timeout_us,  "request-timeout",  "5s",             .min = 50 * CONFIG_MS, .max = 5 * CONFIG_MINUTE, .help = "deadline of a request") \
+    KEY(DURATION, head_timeout_us,     "head-timeout",     "5s",             .min = 50 * CONFIG_MS, .max = 5 * CONFIG_MINUTE, .help = "time in which a request's head must arrive") \
+    KEY(DURATION, idle_timeout_us,     "idle-timeout",     "60s",            .min = 1 * CONFIG_SECOND, .max = 1 * CONFIG_HOUR, .help = "life of an idle keep-alive connection") \
+    KEY(DURATION, drain_delay_us,      "drain-delay",      "0s",             .max = 5 * CONFIG_MINUTE, .help = "time to go on serving after SIGTERM, while /readyz says 503") \
+    KEY(DURATION, drain_timeout_us,    "drain-timeout",    "25s",            .max = 1 * CONFIG_HOUR, .help = "time for what is in flight to finish before the exit") \
+    KEY(TEXT,     default_currency,    "default-currency", "CNY",            .min = 1, .help = "currency of accounts opened without one") \
+    KEY(SWITCH,   auto_create,         "auto-create",      "true",           .help = "let the first credit open an account") \
+    KEY(DURATION, idempotency_ttl_us,  "idempotency-ttl",  "24h",            .min = 10 * CONFIG_MINUTE, .max = 3650 * CONFIG_DAY, .help = "how long idempotency keys are kept at least") \
+    KEY(NUMBER,   idempotency_max,     "idempotency-max",  "50000000",       .min = 1000, .max = 1000000000, .help = "idempotency keys kept at most; new ones are then refused") \
+    KEY(SWITCH,   allow_remote,        "allow-remote",     "false",          .help = "serve callers from other machines without API keys") \
+    KEY(CHOICE,   default_language,    "default-language", "zh-CN",          .choices = "zh-CN|en", .help = "language of error messages where the caller names none") \
+    KEY(CHOICE,   log_level,           "log-level",        "info",           .choices = "debug|info|warn|error", .help = "the least weighty events that are logged") \
+    KEY(CHOICE,   log_format,          "log-format",       "logfmt",         .choices = "logfmt|json", .help = "form of a log line") \
+    KEY(SWITCH,   access_log,          "access-log",       "false",          .help = "log one line a request")
+/* clang-format on */
+
+#endif
