@@ -1,0 +1,49 @@
+/*
+ * Copies the write-ahead log into the ledger's file, on a thread and connection of its own, so that commits wait as little
+ * as can be. Under unbroken load the log would never be wholly copied; so when a pass is done, the writer copies the small
+ * rest itself between two commits, and the next commit starts the log from its beginning.
+ */
+#ifndef STORE_EMBEDDED_CHECKPOINT_H
+#define STORE_EMBEDDED_CHECKPOINT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "metrics/metrics.h"
+#include "store/embedded/db.h"
+
+enum {
+    CHECKPOINT_PAGES = 4096,     /* log pages (16 MiB) from which on a pass is made */
+    CHECKPOINT_REST_PAGES = 2048, /* a rest the writer copies itself; a larger one is worth another pass */
+};
+
+struct checkpoint {
+    sqlite3 *db; /* owned */
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    bool is_running;  /* the thread exists */
+    bool is_wanted;   /* under mutex */
+    bool is_stopping; /* under mutex */
+    bool is_done;     /* under mutex: a pass ended since the writer last asked */
+    int done_pages;   /* under mutex: log pages copied by it */
+    enum err err;     /* under mutex: a failed pass; sticks, the writer must stop */
+    struct metrics_shard *shard;
+    uint32_t seconds; /* metrics series */
+};
+
+/** Start the thread. Owns: takes db. Errors: ERR_NOMEM. Thread: start-up. */
+MUST_CHECK enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, struct metrics_shard *shard, uint32_t seconds);
+
+/** End the thread (a running pass is finished first) and close its connection. */
+void checkpoint_stop(struct checkpoint *c);
+
+/**
+ * After a commit: start a pass where the log is long, or copy the rest on `writer` where one has just ended.
+ *
+ * Errors:  ERR_IO, ERR_CORRUPT of a pass or of the rest: what is on the disk is not known: stop writing.
+ * Thread:  writer; blocks only for a rest.
+ */
+MUST_CHECK enum err checkpoint_turn(struct checkpoint *c, sqlite3 *writer, int wal_pages);
+
+#endif
