@@ -110,25 +110,47 @@ bool queue_put(struct queue *q, struct queue_list *items)
     return was_empty;
 }
 
-bool queue_wait(struct queue *q, size_t max, struct queue_list *out)
+static bool wait_until(struct queue *q, size_t max, const struct timespec *until, struct queue_list *out)
 {
-    bool has_items;
+    bool may_go_on;
     bool must_wake;
+    int rc = 0;
 
     pthread_mutex_lock(&q->mutex);
-    while (q->list.len == 0 && !q->is_closed) {
+    while (q->list.len == 0 && !q->is_closed && rc != ETIMEDOUT) {
         q->waiting++;
-        pthread_cond_wait(&q->not_empty, &q->mutex);
+        rc = until == NULL ? pthread_cond_wait(&q->not_empty, &q->mutex)
+                           : pthread_cond_timedwait(&q->not_empty, &q->mutex, until);
         q->waiting--;
     }
-    has_items = q->list.len > 0;
+    may_go_on = q->list.len > 0 || !q->is_closed;
     list_move_some(out, &q->list, max);
     must_wake = q->waiting > 0 && q->list.len > 0; /* queue_put wakes one, however many items it brings */
     pthread_mutex_unlock(&q->mutex);
     if (must_wake) {
         pthread_cond_signal(&q->not_empty);
     }
-    return has_items;
+    return may_go_on;
+}
+
+bool queue_wait(struct queue *q, size_t max, struct queue_list *out)
+{
+    return wait_until(q, max, NULL, out);
+}
+
+bool queue_wait_for(struct queue *q, size_t max, unsigned timeout_ms, struct queue_list *out)
+{
+    struct timespec until;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &until);
+
+    ASSERT(rc == 0);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    return wait_until(q, max, &until, out);
 }
 
 void queue_take(struct queue *q, size_t max, struct queue_list *out)
