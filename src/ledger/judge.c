@@ -272,6 +272,7 @@ static enum outcome apply_open(struct book *b, const struct posting *p, int64_t 
                                struct posting_result *out)
 {
     struct judged j = {.currency = p->open_currency};
+    struct record_extra x;
     struct record *r;
     int64_t overdraft;
     uint64_t no;
@@ -292,7 +293,10 @@ static enum outcome apply_open(struct book *b, const struct posting *p, int64_t 
     r = &fx->records[fx->record_count - 1];
     seal(b, p, r, r->idem_bytes);
     book_view(b, no, &out->opened);
+    e = record_extra_decode(p->extra, &x);
+    ASSERT(e == ERR_OK);                 /* it has just been opened from */
     out->opened.id = p->legs[0].account; /* the caller's: the book's memory is the writer's alone */
+    out->opened_metadata = x.metadata;   /* the caller's too */
     out->currency = j.currency;
     out->exponent = j.exponent;
     return OUTCOME_OK;

@@ -51,7 +51,7 @@ static enum err two_legs(struct arena *a, enum record_kind kind, struct slice fr
     p.legs = legs;
     e = extra_make(a, &x, &p.extra);
     if (e == ERR_OK && words->may_open) {
-        p.open_currency = words->currency.code != 0 ? words->currency : words->open_currency;
+        p.open_currency = words->open_currency; /* a currency that was asked for is a guard, also on a new account */
         e = open_extra_make(a, to, p.open_currency, SLICE_NONE, &p.open_extra);
     }
     if (e == ERR_OK) {

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "money/money.h"
 
 /* Parts of an extra: tag, length (u16), bytes. Tags rise, so every content has one encoding. Never reuse a number. */
 enum { PART_ACCOUNT_ID = 1, PART_CURRENCY = 2, PART_REFERENCE = 3, PART_METADATA = 4, PART_REFUSAL = 5 };
@@ -186,23 +187,45 @@ enum err record_idem_decode(struct slice bytes, struct idem *out)
     return ERR_OK;
 }
 
+/* Nothing stands where a record has no side. */
+static bool is_empty(int64_t held, int64_t balance, uint64_t prev)
+{
+    return held == 0 && balance == 0 && prev == 0;
+}
+
+static bool moves_right(const struct record *r)
+{
+    if (r->debit == 0 || r->debit == r->credit || r->held < -MONEY_MINOR_MAX || r->held > MONEY_MINOR_MAX) {
+        return false;
+    }
+    return r->credit != 0 ? r->amount > 0
+                          : r->amount == 0 && r->held != 0 && is_empty(0, r->credit_balance, r->credit_prev);
+}
+
 enum err record_check(const struct record *r)
 {
-    const bool moves = r->kind == RECORD_CREDIT || r->kind == RECORD_DEBIT || r->kind == RECORD_TRANSFER;
+    const bool has_no_move = is_empty(r->held, r->debit_balance, r->debit_prev) &&
+                             is_empty(0, r->credit_balance, r->credit_prev) && r->debit == 0;
+    bool is_right;
 
-    if (r->seq == 0 || r->time_us <= 0 || r->kind == RECORD_NONE || r->kind >= RECORD_KIND_COUNT || r->amount < 0 ||
-        r->debit_prev >= r->seq || r->credit_prev >= r->seq || r->extra.len > RECORD_EXTRA_BYTES_MAX ||
-        r->idem.len > RECORD_IDEM_BYTES_MAX) {
+    if (r->seq == 0 || r->time_us <= 0 || r->amount < 0 || r->amount > MONEY_MINOR_MAX || r->debit_prev >= r->seq ||
+        r->credit_prev >= r->seq || r->extra.len > RECORD_EXTRA_BYTES_MAX || r->idem.len > RECORD_IDEM_BYTES_MAX) {
         return ERR_CORRUPT;
     }
-    if (moves && (r->debit == 0 || (r->credit == 0 && r->amount != 0) || r->debit == r->credit)) {
-        return ERR_CORRUPT;
+    switch (r->kind) {
+    case RECORD_OPEN:
+        is_right = has_no_move && r->credit != 0;
+        break;
+    case RECORD_REFUSAL:
+        is_right = has_no_move && r->credit == 0 && r->amount == 0;
+        break;
+    case RECORD_CREDIT:
+    case RECORD_DEBIT:
+    case RECORD_TRANSFER:
+        is_right = moves_right(r);
+        break;
+    default:
+        is_right = false;
     }
-    if (r->kind == RECORD_OPEN && (r->credit == 0 || r->debit != 0)) {
-        return ERR_CORRUPT;
-    }
-    if (r->kind == RECORD_REFUSAL && (r->debit != 0 || r->credit != 0 || r->amount != 0)) {
-        return ERR_CORRUPT;
-    }
-    return ERR_OK;
+    return is_right ? ERR_OK : ERR_CORRUPT;
 }
