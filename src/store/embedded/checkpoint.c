@@ -49,9 +49,10 @@ static void *passes(void *ctx)
     return NULL;
 }
 
-enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, struct metrics_shard *shard, uint32_t seconds)
+enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, int pages, struct metrics_shard *shard, uint32_t seconds)
 {
-    *c = (struct checkpoint){.db = db, .shard = shard, .seconds = seconds};
+    *c = (struct checkpoint){
+        .db = db, .pages = pages, .rest_pages = pages / CHECKPOINT_REST_PART, .shard = shard, .seconds = seconds};
     if (pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_cond_init(&c->wake, NULL) != 0) {
         return ERR_NOMEM;
     }
@@ -78,12 +79,12 @@ enum err checkpoint_turn(struct checkpoint *c, sqlite3 *writer, int wal_pages)
     bool must_copy;
     enum err e;
 
-    if (wal_pages < CHECKPOINT_PAGES) {
+    if (wal_pages < c->pages) {
         return ERR_OK;
     }
     pthread_mutex_lock(&c->mutex);
     e = c->err;
-    must_copy = c->is_done && wal_pages - c->done_pages <= CHECKPOINT_REST_PAGES;
+    must_copy = c->is_done && wal_pages - c->done_pages <= c->rest_pages;
     if (!must_copy && !c->is_wanted) {
         c->is_wanted = true;
         pthread_cond_signal(&c->wake);

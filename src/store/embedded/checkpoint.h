@@ -14,11 +14,12 @@
 
 enum {
     CHECKPOINT_PAGES = 4096,     /* log pages (16 MiB) from which on a pass is made */
-    CHECKPOINT_REST_PAGES = 2048, /* a rest the writer copies itself; a larger one is worth another pass */
+    CHECKPOINT_REST_PART = 2,    /* a rest of less than that part the writer copies itself; more is worth another pass */
 };
 
 struct checkpoint {
     sqlite3 *db; /* owned */
+    int pages, rest_pages; /* a pass is made from so many on; a rest the writer copies itself */
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -32,8 +33,9 @@ struct checkpoint {
     uint32_t seconds; /* metrics series */
 };
 
-/** Start the thread. Owns: takes db. Errors: ERR_NOMEM. Thread: start-up. */
-MUST_CHECK enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, struct metrics_shard *shard, uint32_t seconds);
+/** Start the thread; a pass is made from `pages` log pages on. Owns: takes db. Errors: ERR_NOMEM. Thread: start-up. */
+MUST_CHECK enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, int pages, struct metrics_shard *shard,
+                                    uint32_t seconds);
 
 /** End the thread (a running pass is finished first) and close its connection. */
 void checkpoint_stop(struct checkpoint *c);

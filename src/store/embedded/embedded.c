@@ -157,6 +157,17 @@ static enum err book_make(struct embedded *e, const struct embedded_options *o)
     return err == ERR_OK ? book_fx_init(&e->fx, records) : err;
 }
 
+/* The ledger is its owner's alone; SQLite gives its other files the same mode. Before any connection: closing a
+ * descriptor of the file drops the process's locks on it. */
+static void file_make_private(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd >= 0) { /* where it cannot be made, opening the ledger says why */
+        (void)close(fd);
+    }
+}
+
 static enum err files_open(struct embedded *e, const struct embedded_options *o, struct err_text *why)
 {
     char path[DB_PATH_BYTES_MAX], wal_path[DB_PATH_BYTES_MAX + 8];
@@ -168,12 +179,19 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
         return err;
     }
     (void)snprintf(wal_path, sizeof(wal_path), "%s-wal", path);
-    if ((err = wal_check(wal_path, why)) != ERR_OK || (err = db_open(path, DB_WRITER, &db, why)) != ERR_OK) {
+    if ((err = wal_check(wal_path, why)) != ERR_OK) {
+        return err;
+    }
+    file_make_private(path);
+    if ((err = db_open(path, DB_WRITER, &db, why)) != ERR_OK) {
         return err;
     }
     if ((err = journal_init(&e->journal, db)) != ERR_OK) {
         err_text_set(why, "%s: cannot prepare the journal: %s", path, err_name(err));
         return err;
+    }
+    if (o->sweep_rows_min != 0) {
+        e->journal.sweep_rows_min = o->sweep_rows_min;
     }
     err = recover(&e->journal, &e->book, clock_wall_us() - (int64_t)o->idempotency_ttl_us, &e->replayed, why);
     if (err != ERR_OK) {
@@ -194,7 +212,11 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
         e->reader_count = i + 1;
     }
     err = db_open(path, DB_WRITER, &db, why);
-    return err == ERR_OK ? checkpoint_start(&e->checkpoint, db, e->shard, e->series.checkpoint_seconds) : err;
+    if (err != ERR_OK) {
+        return err;
+    }
+    return checkpoint_start(&e->checkpoint, db, o->checkpoint_pages != 0 ? (int)o->checkpoint_pages : CHECKPOINT_PAGES,
+                            e->shard, e->series.checkpoint_seconds);
 }
 
 static enum err threads_start(struct embedded *e, struct err_text *why)
@@ -205,9 +227,14 @@ static enum err threads_start(struct embedded *e, struct err_text *why)
         if (!e->readers[i].is_running) {
             return ERR_NOMEM;
         }
+        (void)pthread_setname_np(e->readers[i].thread, "mw-reader");
     }
     e->has_writer = pthread_create(&e->writer, NULL, writer_run, e) == 0;
-    return e->has_writer ? ERR_OK : ERR_NOMEM;
+    if (!e->has_writer) {
+        return ERR_NOMEM;
+    }
+    (void)pthread_setname_np(e->writer, "mw-writer");
+    return ERR_OK;
 }
 
 enum err embedded_open(const struct embedded_options *o, struct store **out, struct err_text *why)

@@ -23,6 +23,8 @@ struct embedded_options {
      */
     void (*on_fatal)(void *ctx);
     void *on_fatal_ctx;
+    uint32_t sweep_rows_min;   /* records between the starts of two sweeps, at least; 0: SWEEP_ROWS_MIN */
+    uint32_t checkpoint_pages; /* log pages from which on a checkpoint is made; 0: CHECKPOINT_PAGES */
 };
 
 /** The store's series; declared before metrics are frozen. */
@@ -35,7 +37,8 @@ MUST_CHECK enum err embedded_metrics(struct metrics *m, struct embedded_metrics 
 
 /** What start-up found, for its log line; and numbers that gauges ask for at any time. */
 struct embedded_stats {
-    uint64_t accounts, seq, idempotency_records;
+    uint64_t accounts; /* without @world */
+    uint64_t seq, idempotency_records;
     uint64_t inbox_depth, wal_bytes;
     uint64_t replayed;     /* records replayed at the last start */
     uint64_t open_us;      /* how long it took */

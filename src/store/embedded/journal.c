@@ -10,16 +10,16 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_ROLLBACK] = "ROLLBACK",
     [STMT_RECORD] = "INSERT INTO journal(" DB_RECORD_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [STMT_MARK] = "INSERT INTO history_mark(account,n,seq,time_us) VALUES(?,?,?,?)",
-    [STMT_ACCOUNT] = "INSERT INTO account(" DB_ACCOUNT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+    [STMT_ACCOUNT] = ("INSERT INTO account(" DB_ACCOUNT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
                      "ON CONFLICT(no) DO UPDATE SET status=excluded.status,overdraft=excluded.overdraft,"
                      "balance=excluded.balance,held=excluded.held,version=excluded.version,entries=excluded.entries,"
                      "last_seq=excluded.last_seq,metadata_seq=excluded.metadata_seq,updated_us=excluded.updated_us,"
-                     "as_of=excluded.as_of,crc=excluded.crc",
+                     "as_of=excluded.as_of,crc=excluded.crc"),
     [STMT_BLOCK] = "INSERT INTO block(last_seq,first_seq,accounts,prev_hash,hash) VALUES(?,?,?,?,?)",
     [STMT_KEYS] = "INSERT INTO key_blob(last_seq,time_us,data,crc) VALUES(?,?,?,?)",
     [STMT_KEYS_DROP] = "DELETE FROM key_blob WHERE last_seq=(SELECT min(last_seq) FROM key_blob) AND time_us<?",
-    [STMT_META] = "INSERT INTO meta(key,value,crc) VALUES(?,?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value,"
-                  "crc=excluded.crc",
+    [STMT_META] = ("INSERT INTO meta(key,value,crc) VALUES(?,?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value,"
+                   "crc=excluded.crc"),
 };
 
 static int wal_grew(void *ctx, sqlite3 *db, const char *name, int pages)
@@ -36,7 +36,7 @@ enum err journal_init(struct journal *j, sqlite3 *db)
 {
     enum err e;
 
-    *j = (struct journal){.db = db};
+    *j = (struct journal){.db = db, .sweep_rows_min = SWEEP_ROWS_MIN};
     e = block_hash_new(&j->digest, &j->canonical);
     for (int i = 0; e == ERR_OK && i < STMT_COUNT; i++) {
         e = db_prepare(db, statements[i], &j->stmts[i]);
@@ -179,7 +179,7 @@ static enum err write_sweep(struct journal *j, const struct book *b, unsigned bu
     enum err e = ERR_OK;
     uint64_t interval = b->account_count * SWEEP_ROWS_PER_ACCOUNT;
 
-    interval = interval > SWEEP_ROWS_MIN ? interval : SWEEP_ROWS_MIN;
+    interval = interval > j->sweep_rows_min ? interval : j->sweep_rows_min;
     if (j->sweep.at == 0) {
         if (b->last_seq - j->sweep.done_seq < interval || b->account_count == 0) {
             return ERR_OK;

@@ -39,6 +39,7 @@ struct journal {
     struct buf canonical;      /* one record's canonical bytes */
     uint8_t last_hash[DB_HASH_BYTES];
     struct sweep sweep;
+    uint32_t sweep_rows_min;   /* SWEEP_ROWS_MIN, or less in tests */
     uint64_t keys_stored;      /* entries of the book's keys below this number are in blobs */
     uint64_t *swept;           /* accounts written by this commit: clean once it is durable. Owned */
     unsigned swept_count, swept_cap;

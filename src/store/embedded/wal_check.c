@@ -11,7 +11,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-enum { HEADER_BYTES = 32, FRAME_HEAD_BYTES = 24, PAGE_BYTES_MIN = 512, PAGE_BYTES_MAX = 65536 };
+enum { HEADER_BYTES = 32, FRAME_HEAD_BYTES = 24, PAGE_BYTES_MIN = 512, PAGE_BYTES_MAX = 65536, SECTOR_BYTES = 512 };
 #define MAGIC UINT32_C(0x377f0682) /* its lowest bit says that checksums read big-endian words */
 
 struct sum {
@@ -67,20 +67,33 @@ static bool salts_equal(const struct wal *w, size_t i)
     return memcmp(frame(w, i) + 8, w->bytes + 16, 8) == 0;
 }
 
+/* What the checksum of frame i should be, with a given page number and size. */
+static struct sum sum_of(const struct wal *w, size_t i, struct sum from, const uint8_t head[8])
+{
+    return checksum(w, checksum(w, from, head, 8), frame(w, i) + FRAME_HEAD_BYTES, w->frame_bytes - FRAME_HEAD_BYTES);
+}
+
+static bool sums_equal(struct sum x, struct sum y)
+{
+    return x.a == y.a && x.b == y.b;
+}
+
 static bool sum_holds(const struct wal *w, size_t i, struct sum from)
 {
     const uint8_t *f = frame(w, i);
-    struct sum s = checksum(w, from, f, 8);
-    struct sum stored = stored_sum(f + 16);
 
-    s = checksum(w, s, f + FRAME_HEAD_BYTES, w->frame_bytes - FRAME_HEAD_BYTES);
-    return s.a == stored.a && s.b == stored.b;
+    return sums_equal(sum_of(w, i, from, f), stored_sum(f + 16));
+}
+
+static bool is_valid_from(const struct wal *w, size_t i, struct sum from)
+{
+    return get_be(frame(w, i)) != 0 && salts_equal(w, i) && sum_holds(w, i, from);
 }
 
 /* Right, given what is stored before it. */
 static bool is_valid(const struct wal *w, size_t i)
 {
-    return get_be(frame(w, i)) != 0 && salts_equal(w, i) && sum_holds(w, i, seed(w, i));
+    return is_valid_from(w, i, seed(w, i));
 }
 
 static bool is_commit(const struct wal *w, size_t i)
@@ -88,41 +101,87 @@ static bool is_commit(const struct wal *w, size_t i)
     return get_be(frame(w, i) + 4) != 0;
 }
 
-/* Does the bad frame end an earlier transaction than the one committed by frame `commit`? SQLite writes the pages of a
- * transaction in rising order, so a page number that falls back starts a new one. */
-static bool ends_earlier(const struct wal *w, size_t bad, size_t commit)
+/* Of this log, or it was before damage: a frame of the log before differs in both salts. */
+static bool salts_near(const struct wal *w, size_t i)
 {
-    if (salts_equal(w, bad) && is_commit(w, bad)) {
-        return true;
+    const uint8_t *salts = frame(w, i) + 8;
+
+    return memcmp(salts, w->bytes + 16, 4) == 0 || memcmp(salts + 4, w->bytes + 20, 4) == 0;
+}
+
+/* May a power cut have left page number and size of an older frame before the salts of a newer? Sectors are whole. */
+static bool is_split(const struct wal *w, size_t i)
+{
+    return (HEADER_BYTES + i * w->frame_bytes) % SECTOR_BYTES == SECTOR_BYTES - 8;
+}
+
+/* Do page number and size of frame i say what its transaction wrote there? */
+static bool is_telling(const struct wal *w, size_t i)
+{
+    return is_valid(w, i) || (salts_near(w, i) && !is_split(w, i));
+}
+
+/* Would the frame be right with one bit of its page number or size turned? A torn write never looks so. */
+static bool is_one_bit_off(const struct wal *w, size_t i)
+{
+    const uint8_t *f = frame(w, i);
+    const struct sum stored = stored_sum(f + 16);
+
+    if (!salts_equal(w, i) || is_split(w, i)) {
+        return false;
     }
-    if (bad == 0 || is_commit(w, bad - 1)) {
-        return false; /* the bad frame is the first of the last transaction */
-    }
-    for (size_t i = bad + 1; i <= commit; i++) {
-        if (get_be(frame(w, i)) <= get_be(frame(w, bad - 1))) {
+    for (unsigned bit = 0; bit < 64; bit++) {
+        uint8_t head[8];
+        memcpy(head, f, sizeof(head));
+        head[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        if (sums_equal(sum_of(w, i, seed(w, i), head), stored)) {
             return true;
         }
     }
     return false;
 }
 
+/* Does a transaction end between the first bad frame and `commit`, the only valid commit behind it? SQLite writes the
+ * pages of a transaction in rising order (nothing is spilled, see db.c), so a page number that falls back starts a new
+ * one. */
+static bool ends_earlier(const struct wal *w, size_t bad, size_t commit)
+{
+    uint32_t page = bad == 0 || is_commit(w, bad - 1) ? 0 : get_be(frame(w, bad - 1));
+
+    if (is_one_bit_off(w, bad)) {
+        return true;
+    }
+    for (size_t i = bad; i <= commit; i++) {
+        if (!is_telling(w, i)) {
+            continue;
+        }
+        if (get_be(frame(w, i)) <= page || (i < commit && is_commit(w, i))) {
+            return true;
+        }
+        page = get_be(frame(w, i));
+    }
+    return false;
+}
+
 static enum err frames_check(const struct wal *w, const char *path, struct err_text *why)
 {
-    size_t bad = 0, commits = 0, commit = 0, last_valid = 0;
+    size_t bad = 0, commits = 0, commit = 0;
 
     while (bad < w->frames && is_valid(w, bad)) {
         bad++;
     }
     for (size_t i = bad + 1; i < w->frames; i++) {
-        if (is_valid(w, i)) {
-            last_valid = i;
-            if (is_commit(w, i)) {
-                commits++;
-                commit = i;
-            }
+        /* where the bad frame's checksum alone is damaged, the one that builds on it does not know what was right */
+        const bool is_next = i == bad + 1 && is_valid_from(w, i, sum_of(w, bad, seed(w, bad), frame(w, bad)));
+        if (is_commit(w, i) && (is_next || is_valid(w, i))) {
+            commits++;
+            commit = i;
         }
     }
-    if (commits == 0 || (commits == 1 && last_valid == commit && !ends_earlier(w, bad, commit))) {
+    /* a frame that builds on the commit was begun when the commit was durable; one further on may be the remains of a
+     * transaction that failed on a full disk */
+    if (commits == 0 || (commits == 1 && !(commit + 1 < w->frames && is_valid(w, commit + 1)) &&
+                         !ends_earlier(w, bad, commit))) {
         return ERR_OK;
     }
     err_text_set(why,

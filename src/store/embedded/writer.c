@@ -257,7 +257,7 @@ void writer_publish(struct embedded *e)
 {
     enum { PAGE_BYTES = 4096 };
 
-    atomic_store_explicit(&e->accounts, e->book.account_count, memory_order_relaxed);
+    atomic_store_explicit(&e->accounts, e->book.account_count - e->book.world_count, memory_order_relaxed);
     atomic_store_explicit(&e->seq, e->book.last_seq, memory_order_relaxed);
     atomic_store_explicit(&e->keys, keys_count(&e->book.keys), memory_order_relaxed);
     atomic_store_explicit(&e->wal_bytes, (uint64_t)e->journal.wal_pages * PAGE_BYTES, memory_order_relaxed);
