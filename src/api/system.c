@@ -68,6 +68,8 @@ static const char *store_state(struct store *store)
         return "ok";
     case STORE_DISK_FULL:
         return "disk_full";
+    case STORE_STALLED:
+        return "stalled";
     case STORE_STOPPING:
         return "stopping";
     case STORE_FAILED:

@@ -112,7 +112,13 @@ struct store_sink {
     void *wake_ctx;
 };
 
-enum store_health { STORE_HEALTHY, STORE_DISK_FULL, STORE_STOPPING, STORE_FAILED };
+enum store_health {
+    STORE_HEALTHY,
+    STORE_DISK_FULL, /* writes are refused for want of room; reads go on */
+    STORE_STALLED,   /* a commit hangs in the disk */
+    STORE_STOPPING,
+    STORE_FAILED, /* nothing is written any more */
+};
 
 struct store;
 

@@ -55,7 +55,14 @@ static void hand_over(struct store *s, struct queue_list *ops)
 
 static enum store_health health(struct store *s)
 {
-    return (enum store_health)atomic_load_explicit(&((struct embedded *)s)->health, memory_order_relaxed);
+    struct embedded *e = (struct embedded *)s;
+    uint64_t busy_us = atomic_load_explicit(&e->busy_since_us, memory_order_relaxed);
+    int state = atomic_load_explicit(&e->health, memory_order_relaxed);
+
+    if (state == STORE_HEALTHY && busy_us != 0 && clock_mono_us() > busy_us + EMBEDDED_STALL_US) {
+        return STORE_STALLED;
+    }
+    return (enum store_health)state;
 }
 
 static void close_all(struct store *s)
@@ -302,4 +309,9 @@ void embedded_stats(struct store *s, struct embedded_stats *out)
         .replayed = e->replayed,
         .open_us = e->open_us,
     };
+}
+
+const char *embedded_sqlite_version(void)
+{
+    return sqlite3_libversion();
 }

@@ -59,6 +59,9 @@ MUST_CHECK enum err embedded_open(const struct embedded_options *options, struct
 /** Numbers of now. Thread: any. */
 void embedded_stats(struct store *s, struct embedded_stats *out);
 
+/** The version of SQLite that is linked, for `mywallet version`. Owns: static. Thread: any. */
+const char *embedded_sqlite_version(void);
+
 /** What `verify` found. */
 struct verify_report {
     uint64_t records, blocks, accounts, marks, keys;

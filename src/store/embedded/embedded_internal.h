@@ -16,6 +16,7 @@ enum {
     EMBEDDED_SINKS_MAX = 64,          /* loops that can be served */
     EMBEDDED_RECORDS_PER_POSTING = 4, /* room in a batch; a posting that needs more ends it earlier */
     EMBEDDED_EXPIRE_PER_TURN = 512,   /* idempotency keys forgotten a batch */
+    EMBEDDED_STALL_US = 1000000,      /* a turn that takes longer than this hangs in the disk */
     EMBEDDED_PROBE_MS = 1000,         /* on a full disk: how often the writer tries whether there is room again */
 };
 
@@ -59,6 +60,7 @@ struct embedded {
     /* written by the writer, read by anybody: relaxed, they are only numbers to show */
     _Atomic int health;
     _Atomic uint64_t accounts, seq, keys, wal_bytes;
+    _Atomic uint64_t busy_since_us; /* monotonic; 0: the writer waits for work */
 };
 
 /** The writer thread: inbox -> batch -> book -> one commit -> replies, until the inbox is closed. ctx is struct embedded. */

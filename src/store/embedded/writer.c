@@ -235,10 +235,11 @@ static void turn_run(struct embedded *e, struct queue_list *in)
     struct queue_list turn = {0};
     enum err err;
 
+    atomic_store_explicit(&e->busy_since_us, mono_us, memory_order_relaxed);
     keys_expire(&e->book.keys, expire_before(e, now_us), EMBEDDED_EXPIRE_PER_TURN);
     while (in->head != NULL && turn_take(e, (struct store_op *)in->head, now_us, mono_us, &turn, in)) {
     }
-    if (e->fx.record_count > 0) {
+    if (!e->is_fatal && e->fx.record_count > 0) { /* once fatal, what is in fx is the batch that failed */
         turn_commit(e, &turn, &start, now_us);
     } else {
         turn_reply(e, &turn);
@@ -251,6 +252,7 @@ static void turn_run(struct embedded *e, struct queue_list *in)
             turn_fatal(e, &turn, err);
         }
     }
+    atomic_store_explicit(&e->busy_since_us, 0, memory_order_relaxed);
 }
 
 void writer_publish(struct embedded *e)
@@ -283,11 +285,14 @@ static void close_clean(struct embedded *e)
 {
     enum err err = journal_sweep_all(&e->journal, &e->book);
 
+    checkpoint_stop(&e->checkpoint); /* SQLite makes one checkpoint at a time, and does not wait for another's end */
     if (err == ERR_OK) {
         err = db_err(e->journal.db,
                      sqlite3_wal_checkpoint_v2(e->journal.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
     }
-    if (err != ERR_OK) {
+    if (err == ERR_OK) { /* the last connection may now take the log away with it: at rest a ledger is one file */
+        (void)sqlite3_db_config(e->journal.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    } else {
         log_event(LOG_WARN, "store.close", log_text("err", err_name(err)),
                   log_text("then", "nothing is lost: the next start recovers from the journal"));
     }
