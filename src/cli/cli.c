@@ -55,7 +55,8 @@ static void append_overview(const struct cli_table *table, struct buf *out)
 {
     buf_append_text(out, "usage: mywallet COMMAND [flags]\n\n");
     for (unsigned i = 0; i < table->count; i++) {
-        append_line(out, table->commands[i]->name, table->commands[i]->words, table->commands[i]->summary);
+        append_line(out, table->commands[i]->name, table->commands[i]->words,
+                    table->commands[i]->summary);
     }
     append_line(out, "help", "[COMMAND]", "what a command does and which flags it has");
     buf_append_text(out, "\nExit codes: 0 done, 1 failed, 2 wrong usage, 78 bad configuration.\n");
@@ -63,7 +64,8 @@ static void append_overview(const struct cli_table *table, struct buf *out)
 
 void cli_help(const struct command *command, struct buf *out)
 {
-    buf_append_format(out, "usage: mywallet %s %s\n\n%s.\n", command->name, command->words, command->summary);
+    buf_append_format(out, "usage: mywallet %s %s\n\n%s.\n", command->name, command->words,
+                      command->summary);
     if (command->help != NULL) {
         buf_append_byte(out, '\n');
         command->help(out);
@@ -135,7 +137,8 @@ enum cli_exit cli_run(const struct cli_table *table, int argc, char *const *argv
     if (strcmp(name, "help") == 0 || asks_for_help(name)) {
         return help(table, in.argc, in.argv);
     }
-    in.command = find(table, strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 ? "version" : name);
+    in.command =
+        find(table, strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0 ? "version" : name);
     if (in.command == NULL) {
         return refuse(table, name);
     }

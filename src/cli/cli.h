@@ -29,9 +29,9 @@ struct cli_input {
 /** One command. All texts are static. */
 struct command {
     const char *name;
-    const char *words;   /* what may follow the name: "[flags]" */
-    const char *summary; /* one line, no full stop */
-    void (*help)(struct buf *out);                 /* what more there is to say; NULL: nothing */
+    const char *words;                                /* what may follow the name: "[flags]" */
+    const char *summary;                              /* one line, no full stop */
+    void (*help)(struct buf *out);                    /* what more there is to say; NULL: nothing */
     enum cli_exit (*run)(const struct cli_input *in); /* --help as its first word never gets here */
 };
 

@@ -141,14 +141,15 @@ static bool side_fits(const struct book *b, const struct record *r, uint64_t no)
 {
     const bool is_debit = r->debit == no;
     const struct account *a;
-    int64_t after;
+    int64_t after, held;
 
     if (no < 1 || no > b->account_count) {
         return false;
     }
     a = book_account(b, no);
     if (is_debit) {
-        return a->last_seq == r->debit_prev && money_sub(a->balance, r->amount, &after) && after == r->debit_balance;
+        return a->last_seq == r->debit_prev && money_sub(a->balance, r->amount, &after) && after == r->debit_balance &&
+               money_add(a->held, r->held, &held) && held >= 0 && held <= BOOK_HELD_MAX;
     }
     return a->last_seq == r->credit_prev && money_add(a->balance, r->amount, &after) && after == r->credit_balance;
 }
@@ -166,16 +167,15 @@ enum err book_replay(struct book *b, const struct record *r, uint64_t debit_as_o
             return e;
         }
     } else if (r->kind != RECORD_REFUSAL) {
-        if (r->seq > debit_as_of) {
-            if (!side_fits(b, r, r->debit)) {
-                return ERR_CORRUPT;
-            }
+        const bool is_new_to_debit = r->seq > debit_as_of;
+        const bool is_new_to_credit = r->credit != 0 && r->seq > credit_as_of;
+        if ((is_new_to_debit && !side_fits(b, r, r->debit)) || (is_new_to_credit && !side_fits(b, r, r->credit))) {
+            return ERR_CORRUPT;
+        }
+        if (is_new_to_debit) {
             (void)book_side_apply(b, r, r->debit, &mark); /* its mark came with the same commit */
         }
-        if (r->credit != 0 && r->seq > credit_as_of) {
-            if (!side_fits(b, r, r->credit)) {
-                return ERR_CORRUPT;
-            }
+        if (is_new_to_credit) {
             (void)book_side_apply(b, r, r->credit, &mark);
         }
     }

@@ -3,6 +3,10 @@
 #define LEDGER_BOOK_INTERNAL_H
 
 #include "ledger/book.h"
+#include "money/money.h"
+
+/** What one account may hold: all of a balance and of an overdraft, each at its ceiling. */
+#define BOOK_HELD_MAX (2 * MONEY_MINOR_MAX)
 
 /** Make room for `count` more accounts with ids of up to 64 bytes. Errors: ERR_NOMEM. */
 MUST_CHECK enum err book_accounts_reserve(struct book *b, unsigned count);

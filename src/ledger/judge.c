@@ -74,6 +74,7 @@ static enum outcome judge_accounts(const struct book *b, const struct posting *p
     for (unsigned i = 0; i < p->leg_count; i++) {
         const struct posting_leg *leg = &p->legs[i];
         const bool is_world = slice_equal(leg->account, LEDGER_WORLD);
+        ASSERT(!is_world || leg->held.coefficient == 0); /* whose availability nobody guards */
         j->sides[i] = (struct side){.no = book_lookup(b, leg->account, j->currency)};
         if (j->sides[i].no == 0 && !leg->may_open && !is_world) {
             return OUTCOME_ACCOUNT_NOT_FOUND;
@@ -329,10 +330,14 @@ static enum outcome apply_moves(struct book *b, const struct posting *p, int64_t
             j.sides[i].no = j.sides[i].no != 0 ? j.sides[i].no : open_world(b, &j, time_us, fx);
         } else if (j.sides[i].no == 0) {
             j.sides[i].no = open_account(b, p->open_extra, 0, time_us, fx);
+            /* there is one open_extra: a second leg that opens would open the first one's account again */
+            ASSERT(book_lookup(b, p->legs[i].account, j.currency) == j.sides[i].no);
         }
     }
     move_all(b, p, &j, time_us, fx);
+    ASSERT(fx->record_count > 0);
     r = &fx->records[fx->record_count - 1];
+    ASSERT(r->time_us == time_us && r->kind == p->kind); /* no leg of it was empty */
     r->extra = p->extra;
     seal(b, p, r, r->idem_bytes);
     result_fill(b, p, &j, out);

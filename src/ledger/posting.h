@@ -27,7 +27,7 @@ struct idem {
 struct posting_leg {
     struct slice account;       /* its id; LEDGER_WORLD means the system account of the posting's currency */
     struct decimal balance;     /* Δbalance, signed, not zero unless held is given */
-    struct decimal held;        /* Δheld, signed */
+    struct decimal held;        /* Δheld, signed; none for LEDGER_WORLD */
     bool may_open;              /* an unknown account is opened first, in the posting's currency */
 };
 

@@ -79,7 +79,8 @@ enum err gauges_declare(struct service *s)
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(gauges); i++) {
-        enum err e = metrics_asked(s->metrics, gauges[i].name, gauges[i].help, "", 0, gauges[i].ask, s);
+        enum err e =
+            metrics_asked(s->metrics, gauges[i].name, gauges[i].help, "", 0, gauges[i].ask, s);
         if (e != ERR_OK) {
             return e;
         }

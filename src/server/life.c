@@ -10,7 +10,8 @@ void life_init(struct life *l, uint64_t drain_delay_us, uint64_t drain_timeout_u
     };
 }
 
-static enum life_action go(struct life *l, enum life_state state, uint64_t deadline_us, enum life_action action)
+static enum life_action go(struct life *l, enum life_state state, uint64_t deadline_us,
+                           enum life_action action)
 {
     l->state = state;
     l->deadline_us = deadline_us;
@@ -37,7 +38,8 @@ static enum life_action starting(struct life *l, const struct life_facts *f)
 /* Does the state depend on a store that works? */
 static bool needs_store(enum life_state state)
 {
-    return state == LIFE_SERVING || state == LIFE_DELAYING || state == LIFE_STOPPING || state == LIFE_CUTTING;
+    return state == LIFE_SERVING || state == LIFE_DELAYING || state == LIFE_STOPPING ||
+           state == LIFE_CUTTING;
 }
 
 enum life_action life_next(struct life *l, const struct life_facts *f)
@@ -55,7 +57,8 @@ enum life_action life_next(struct life *l, const struct life_facts *f)
     }
     switch (l->state) {
     case LIFE_SERVING:
-        return f->signals > 0 ? go(l, LIFE_DELAYING, f->now_us + l->drain_delay_us, LIFE_DRAIN) : LIFE_WAIT;
+        return f->signals > 0 ? go(l, LIFE_DELAYING, f->now_us + l->drain_delay_us, LIFE_DRAIN)
+                              : LIFE_WAIT;
     case LIFE_DELAYING:
         return is_late ? go(l, LIFE_STOPPING, f->now_us + l->drain_timeout_us, LIFE_STOP) : LIFE_WAIT;
     case LIFE_STOPPING:

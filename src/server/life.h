@@ -15,7 +15,8 @@
 
 enum {
     LIFE_FAILING_US = 1000 * 1000, /* for answers that are on their way when the store fails */
-    LIFE_GRACE_US = 5000 * 1000,   /* for the store to give back what it works on, after all connections were cut */
+    LIFE_GRACE_US =
+        5000 * 1000, /* for the store to give back what it works on, after all connections were cut */
 };
 
 enum life_state {
@@ -35,9 +36,9 @@ struct life_facts {
     unsigned signals; /* that asked for the end */
     bool is_opened;   /* the store is open and serves */
     bool has_failed_to_start;
-    bool is_fatal;    /* the store has failed */
+    bool is_fatal; /* the store has failed */
     bool are_loops_done;
-    bool is_closed;   /* the store is closed */
+    bool is_closed; /* the store is closed */
 };
 
 enum life_action {

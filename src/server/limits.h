@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 enum {
-    LIMITS_FDS_OF_PROCESS = 64,  /* log, files of the store, signals, and some to spare */
-    LIMITS_FDS_OF_LOOP = 64 + 8, /* epoll, events, the listening socket; connections that are only told to come later */
+    LIMITS_FDS_OF_PROCESS = 64, /* log, files of the store, signals, and some to spare */
+    LIMITS_FDS_OF_LOOP =
+        64 + 8, /* epoll, events, the listening socket; connections that are only told to come later */
 };
 
 /** File descriptors for so many connections on so many loops. */

@@ -28,7 +28,7 @@ struct loop {
     struct store_sink sink;
     struct api_loop api;
     struct http_server *http;
-    atomic_int told;      /* enum loop_order; relaxed: the async carries the news, and nothing else goes with it */
+    atomic_int told; /* enum loop_order; relaxed: the async carries the news, and nothing else goes with it */
     enum loop_order done; /* how far the orders were followed */
     bool is_http_stopped;
     bool has_thread;
@@ -128,8 +128,9 @@ void loop_tell(struct loop *l, enum loop_order order)
 {
     int before = atomic_load_explicit(&l->told, memory_order_relaxed);
 
-    while (before < (int)order && !atomic_compare_exchange_weak_explicit(&l->told, &before, (int)order,
-                                                                         memory_order_relaxed, memory_order_relaxed)) {
+    while (before < (int)order &&
+           !atomic_compare_exchange_weak_explicit(&l->told, &before, (int)order,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
     }
     (void)uv_async_send(&l->orders);
 }
@@ -210,7 +211,8 @@ enum err loop_new(const struct loop_options *o, struct loop **out)
     if (l == NULL) {
         goto fail_fd;
     }
-    *l = (struct loop){.store = o->store, .index = o->index, .on_done = o->on_done, .on_done_ctx = o->on_done_ctx};
+    *l = (struct loop){
+        .store = o->store, .index = o->index, .on_done = o->on_done, .on_done_ctx = o->on_done_ctx};
     if (uv_loop_init(&l->uv) != 0) {
         e = ERR_IO;
         goto fail_alloc;

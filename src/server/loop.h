@@ -11,9 +11,9 @@
 struct loop; /* opaque */
 
 struct loop_options {
-    unsigned index;           /* for the thread's name */
+    unsigned index; /* for the thread's name */
     int listen_fd;
-    uint32_t connections_max; /* of this loop */
+    uint32_t connections_max;    /* of this loop */
     const struct config *config; /* borrowed for the call */
     struct api_shared *shared;   /* borrowed, with its store attached; like the next two */
     struct store *store;

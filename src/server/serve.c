@@ -28,19 +28,24 @@ static void url_make(const struct service *s, char *out, size_t len)
     const char *colon = strrchr(s->config->listen, ':');
 
     ASSERT(colon != NULL); /* http_listen took it */
-    (void)snprintf(out, len, "http://%.*s:%u", (int)(colon - s->config->listen), s->config->listen, (unsigned)s->port);
+    (void)snprintf(out, len, "http://%.*s:%u", (int)(colon - s->config->listen), s->config->listen,
+                   (unsigned)s->port);
 }
 
 static void tell_start(const struct service *s)
 {
     const struct config *c = s->config;
 
-    log_event(LOG_INFO, "server.start", log_text("version", MYWALLET_VERSION), log_i64("pid", (int64_t)getpid()),
+    log_event(LOG_INFO, "server.start", log_text("version", MYWALLET_VERSION),
+              log_i64("pid", (int64_t)getpid()),
               log_text("config", c->file[0] == '\0' ? "none" : c->file));
-    log_event(LOG_INFO, "server.limits", log_u64("threads", s->loop_count), log_u64("connections", s->connections_max),
-              log_u64("inbox", c->inbox), log_u64("batch", c->batch), log_u64("readers", c->readers),
-              log_u64("request_timeout_us", c->request_timeout_us), log_u64("head_timeout_us", c->head_timeout_us),
-              log_u64("idle_timeout_us", c->idle_timeout_us), log_u64("idempotency_ttl_us", c->idempotency_ttl_us),
+    log_event(LOG_INFO, "server.limits", log_u64("threads", s->loop_count),
+              log_u64("connections", s->connections_max), log_u64("inbox", c->inbox),
+              log_u64("batch", c->batch), log_u64("readers", c->readers),
+              log_u64("request_timeout_us", c->request_timeout_us),
+              log_u64("head_timeout_us", c->head_timeout_us),
+              log_u64("idle_timeout_us", c->idle_timeout_us),
+              log_u64("idempotency_ttl_us", c->idempotency_ttl_us),
               log_u64("idempotency_max", c->idempotency_max));
     if (c->allow_remote) {
         log_event(LOG_WARN, "server.open_to_all",
@@ -55,10 +60,11 @@ static void tell_ready(const struct service *s)
 
     url_make(s, url, sizeof(url));
     embedded_stats(s->store, &found);
-    log_event(LOG_INFO, "server.store", log_text("store", s->store->name), log_text("durability", s->store->durability),
-              log_text("data", s->config->data), log_u64("accounts", found.accounts), log_u64("records", found.seq),
-              log_u64("idempotency_records", found.idempotency_records), log_u64("replayed", found.replayed),
-              log_u64("open_us", found.open_us));
+    log_event(LOG_INFO, "server.store", log_text("store", s->store->name),
+              log_text("durability", s->store->durability), log_text("data", s->config->data),
+              log_u64("accounts", found.accounts), log_u64("records", found.seq),
+              log_u64("idempotency_records", found.idempotency_records),
+              log_u64("replayed", found.replayed), log_u64("open_us", found.open_us));
     log_event(LOG_INFO, "server.ready", log_text("listen", url));
 }
 
@@ -72,10 +78,12 @@ static void reload(const struct service *s, const struct cli_input *in)
     struct err_text why;
 
     if (config_load(&config, &again, &why) != CONFIG_OK) {
-        log_event(LOG_ERROR, "server.reload", log_text("failed", why.text), log_text("then", "all stays as it was"));
+        log_event(LOG_ERROR, "server.reload", log_text("failed", why.text),
+                  log_text("then", "all stays as it was"));
         return;
     }
-    log_configure((enum log_level)config.log_level, (enum log_format)s->config->log_format, STDERR_FILENO);
+    log_configure((enum log_level)config.log_level, (enum log_format)s->config->log_format,
+                  STDERR_FILENO);
     log_event(LOG_INFO, "server.reload", log_text("log_level", levels[config.log_level]));
 }
 
@@ -96,7 +104,8 @@ static void look(struct service *s, struct life_facts *facts)
 /* ---- what life says ---- */
 
 /* True: done. False: the service cannot start, or cannot end in order. */
-static bool act(struct service *s, enum life_action action, const struct life *life, struct life_facts *facts)
+static bool act(struct service *s, enum life_action action, const struct life *life,
+                struct life_facts *facts)
 {
     switch (action) {
     case LIFE_SERVE:
@@ -114,7 +123,8 @@ static bool act(struct service *s, enum life_action action, const struct life *l
         break;
     case LIFE_STOP:
         log_event(LOG_INFO, "server.stop", log_u64("connections", service_connections(s)),
-                  log_u64("in_flight", service_in_flight(s)), log_bool("store_failed", facts->is_fatal));
+                  log_u64("in_flight", service_in_flight(s)),
+                  log_bool("store_failed", facts->is_fatal));
         api_shared_drain(&s->shared);
         service_tell(s, LOOP_STOP);
         break;
@@ -163,7 +173,8 @@ static int live(struct service *s, struct life_facts *facts, const struct cli_in
         watch_sleep(&s->watch, life.deadline_us, &news);
         facts->signals += news.ends;
         if (news.ends > 0) {
-            log_event(LOG_INFO, "server.signal", log_text("signal", news.last_end == SIGINT ? "SIGINT" : "SIGTERM"),
+            log_event(LOG_INFO, "server.signal",
+                      log_text("signal", news.last_end == SIGINT ? "SIGINT" : "SIGTERM"),
                       log_u64("signals", facts->signals));
         }
         if (news.reloads > 0) {
@@ -172,7 +183,8 @@ static int live(struct service *s, struct life_facts *facts, const struct cli_in
     }
 }
 
-enum cli_exit serve(const struct config *config, struct currency default_currency, const struct cli_input *in)
+enum cli_exit serve(const struct config *config, struct currency default_currency,
+                    const struct cli_input *in)
 {
     struct service s;
     struct life_facts facts = {.signals = 0};
@@ -180,9 +192,13 @@ enum cli_exit serve(const struct config *config, struct currency default_currenc
     enum err e = service_init(&s, config, default_currency, &why);
     int code;
 
+    if (e == ERR_INVALID) {
+        log_event(LOG_ERROR, "server.failed", log_text("key", "listen"), log_text("why", why.text));
+        return CLI_BAD_CONFIG;
+    }
     if (e != ERR_OK) {
         complain(why.text);
-        return e == ERR_INVALID ? CLI_BAD_CONFIG : CLI_FAILED;
+        return CLI_FAILED;
     }
     tell_start(&s);
     if (service_open_store(&s) != ERR_OK) {
@@ -199,11 +215,12 @@ enum cli_exit serve(const struct config *config, struct currency default_currenc
         log_event(LOG_INFO, "server.end", log_i64("exit_code", code));
     } else {
         log_event(code == 0 ? LOG_INFO : LOG_ERROR, "server.end", log_i64("exit_code", code),
-                  log_text("why", facts.is_fatal       ? "the store failed"
-                                  : !facts.is_opened   ? "stopped before it served"
-                                  : facts.signals > 1  ? "a second signal"
-                                  : facts.signals == 0 ? "start-up failed"
-                                                       : "requests or the store did not come to an end in time"),
+                  log_text("why", facts.is_fatal      ? "the store failed"
+                                  : !facts.is_opened  ? "stopped before it served"
+                                  : facts.signals > 1 ? "a second signal"
+                                  : facts.signals == 0
+                                      ? "start-up failed"
+                                      : "requests or the store did not come to an end in time"),
                   log_text("then", "what was acknowledged is safe; the next start recovers"));
         /* threads are at work on all of this: nothing may be freed under them, and the kernel frees it all */
         _exit(code);

@@ -15,6 +15,7 @@
  *          no clean way, it ends the process by _exit(2) and never returns.
  * Thread:  main, before there is any other; blocks signals for good.
  */
-enum cli_exit serve(const struct config *config, struct currency default_currency, const struct cli_input *in);
+enum cli_exit serve(const struct config *config, struct currency default_currency,
+                    const struct cli_input *in);
 
 #endif

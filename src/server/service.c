@@ -46,8 +46,8 @@ static void limit_connections(struct service *s)
     }
 }
 
-enum err service_init(struct service *s, const struct config *config, struct currency default_currency,
-                      struct err_text *why)
+enum err service_init(struct service *s, const struct config *config,
+                      struct currency default_currency, struct err_text *why)
 {
     enum err e;
 
@@ -149,7 +149,8 @@ static void *close_store(void *ctx)
 
 static enum err start_task(struct service *s, void *(*run)(void *ctx))
 {
-    atomic_store_explicit(&s->is_task_done, false, memory_order_relaxed); /* there is no other thread to see it */
+    atomic_store_explicit(&s->is_task_done, false,
+                          memory_order_relaxed); /* there is no other thread to see it */
     return pthread_create(&s->task, NULL, run, s) == 0 ? ERR_OK : ERR_NOMEM;
 }
 

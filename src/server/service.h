@@ -28,12 +28,12 @@ struct service {
     uint16_t port;
     struct store *store;
     struct loop *loops[SERVICE_LOOPS_MAX];
-    pthread_t task; /* opens or closes the store, so that main hears signals meanwhile */
-    enum err open_err;          /* the task's, to be read once is_task_done */
-    struct err_text open_why;   /* likewise */
-    atomic_bool is_task_done;   /* set by the task; release and acquire, for what it wrote */
-    atomic_uint loops_left;     /* counted down by the loops; relaxed: joining them is what orders */
-    atomic_bool is_fatal;       /* set by a thread of the store; relaxed: it guards nothing */
+    pthread_t task;           /* opens or closes the store, so that main hears signals meanwhile */
+    enum err open_err;        /* the task's, to be read once is_task_done */
+    struct err_text open_why; /* likewise */
+    atomic_bool is_task_done; /* set by the task; release and acquire, for what it wrote */
+    atomic_uint loops_left;   /* counted down by the loops; relaxed: joining them is what orders */
+    atomic_bool is_fatal;     /* set by a thread of the store; relaxed: it guards nothing */
 };
 
 /**
@@ -43,8 +43,8 @@ struct service {
  * Errors:  ERR_INVALID an address that is none; ERR_BUSY the port is taken; ERR_IO, ERR_NOMEM. *why says which; *s is then
  *          the zero value.
  */
-MUST_CHECK enum err service_init(struct service *s, const struct config *config, struct currency default_currency,
-                                 struct err_text *why);
+MUST_CHECK enum err service_init(struct service *s, const struct config *config,
+                                 struct currency default_currency, struct err_text *why);
 
 /** Start opening or closing the store on the task's thread; watch_poke and is_task_done tell the end. Errors: ERR_NOMEM. */
 MUST_CHECK enum err service_open_store(struct service *s);

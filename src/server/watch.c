@@ -84,7 +84,8 @@ static int timeout_ms(uint64_t deadline_us)
 
 void watch_sleep(struct watch *w, uint64_t deadline_us, struct watch_news *news)
 {
-    struct pollfd fds[] = {{.fd = w->signal_fd, .events = POLLIN}, {.fd = w->event_fd, .events = POLLIN}};
+    struct pollfd fds[] = {{.fd = w->signal_fd, .events = POLLIN},
+                           {.fd = w->event_fd, .events = POLLIN}};
     uint64_t pokes;
     ssize_t got;
 

@@ -93,6 +93,9 @@ static inline enum err play_many(struct play *g, struct posting *out)
         }
         sum += delta;
         legs[i].balance = (struct decimal){delta, 0};
+        if (slice_equal(legs[i].account, LEDGER_WORLD)) {
+            continue; /* nothing is held there */
+        }
         if (delta == 0 || pick(g, 5) == 0) {
             int64_t held = (int64_t)pick(g, 200) - 100;
             legs[i].held = (struct decimal){held == 0 ? 1 : held, 0};

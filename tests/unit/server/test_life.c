@@ -158,7 +158,8 @@ static void test_signal_while_starting(void **state)
 
 static void test_second_signal(void **state)
 {
-    struct walk walks[] = {walk_serving(), walk_stopping(), walk_cutting(), walk_closing(walk_stopping())};
+    struct walk walks[] = {walk_serving(), walk_stopping(), walk_cutting(),
+                           walk_closing(walk_stopping())};
 
     (void)state;
     for (unsigned i = 0; i < ARRAY_LEN(walks); i++) {

@@ -1,12 +1,12 @@
 /* Signals and pokes wake the sleeper, each once, and are not lost while nobody sleeps. */
 #include "server/watch.h"
 
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pthread.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <cmocka.h>

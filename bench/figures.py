@@ -1,0 +1,359 @@
+"""The figures, each a function that adds rows to the table. What is compared takes turns, so that the machine's noise hits both."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import time
+
+from processes import Failed, Nginx, Postgres, Process, Wallet, fetch, fields, run
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+CONNECTIONS = 256
+ACCOUNTS = 10_000
+PG_CLIENTS, PG_SCALE = 16, 10
+SETTLE_S = 0.3
+STARTS = 5
+MEGA = 1024 * 1024
+
+
+class Row:
+    def __init__(self, name, ours, peer="", ratio="", wanted="", is_met=None):
+        self.name, self.ours, self.peer, self.ratio, self.wanted, self.is_met = name, ours, peer, ratio, wanted, is_met
+
+
+class Sizes:
+    """How long and how large; `quick` is for seeing that everything runs."""
+
+    def __init__(self, is_quick):
+        self.rounds = 2 if is_quick else 5
+        self.seconds = 2 if is_quick else 5
+        self.journal_rows = 300_000 if is_quick else 1_000_000
+        self.journal_rounds = 3 if is_quick else 7
+        self.big_accounts = 100_000 if is_quick else 1_000_000
+        self.big_rows = 2_000_000 if is_quick else 20_000_000
+        self.movements = 200_000 if is_quick else 1_000_000
+        self.load_s = 4 if is_quick else 15
+        self.disk_s = 1 if is_quick else 3
+
+
+class Bench:
+    def __init__(self, mywallet, programs, data, is_quick):
+        self.mywallet, self.programs, self.data = mywallet, programs, data
+        self.sizes = Sizes(is_quick)
+        self.logs = os.path.join(data, "logs")
+        self.rows, self.notes = [], []
+        self.credit_rate = None  # of figure 1, for the half of it
+        self.labels = 0
+
+    def folder(self, name):
+        """An empty folder for one ledger."""
+        path = os.path.join(self.data, name)
+        shutil.rmtree(path, ignore_errors=True)
+        return path
+
+    def program(self, name, *args):
+        return run([os.path.join(self.programs, f"bench_{name}"), *map(str, args)])
+
+    def wallet(self, folder, **more):
+        return Wallet(self.mywallet, folder, self.logs, **more)
+
+    # ---- load ----
+
+    def wrk_argv(self, server, kind, accounts, seconds):
+        self.labels += 1
+        return [
+            "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s",
+            "-s", os.path.join(HERE, "wrk.lua"), server.url, "--", kind, str(accounts), f"{os.getpid()}-{self.labels}-",
+        ]
+
+    def wrk(self, server, kind, accounts=ACCOUNTS, seconds=None):
+        """Requests a second; every one of them answered by 200."""
+        out = run(self.wrk_argv(server, kind, accounts, seconds or self.sizes.seconds))
+        line = next((line for line in out.splitlines() if line.startswith("RESULT ")), None)
+        if line is None:
+            raise Failed(f"wrk said: {out}")
+        found = {name: int(value) for name, value in fields(line[len("RESULT "):]).items()}
+        if found["refused"] or found["broken"] or not found["requests"]:
+            raise Failed(f"wrk {kind}: {line}")
+        return found["requests"] * 1e6 / found["duration_us"]
+
+    def alternate(self, contenders):
+        """Let all have their turn in each round, every second round backwards; name -> its rates."""
+        rates = {name: [] for name in contenders}
+        for i in range(self.sizes.rounds):
+            for name in list(contenders) if i % 2 == 0 else reversed(contenders):
+                os.sync()  # what the one before left to be written is not the next one's to wait for
+                time.sleep(SETTLE_S)
+                rates[name].append(contenders[name]())
+        return rates
+
+    # ---- the table ----
+
+    def say(self, row):
+        self.rows.append(row)
+        mark = {None: "", True: " (met)", False: " (MISSED)"}[row.is_met]
+        print(f"   {row.name}: {row.ours}", f"against {row.peer}" if row.peer else "", row.ratio, f"wanted {row.wanted}{mark}" if row.wanted else "", flush=True)
+
+    def say_ratio(self, name, rates, ours, peer, least, digits=2):
+        ratio = statistics.median(a / b for a, b in zip(rates[ours], rates[peer]))
+        self.say(Row(
+            name, per_s(statistics.median(rates[ours])), f"{per_s(statistics.median(rates[peer]))} {peer}",
+            f"{ratio:.{digits}f}", "" if least is None else f">= {least}", None if least is None else ratio >= least,
+        ))
+
+    def say_most(self, name, value, most, unit, digits=1):
+        self.say(Row(name, f"{value:.{digits}f} {unit}", "", "", f"<= {most} {unit}", value <= most))
+
+
+def per_s(rate):
+    return f"{rate / 1000:.1f} k/s" if rate >= 1000 else f"{rate:.0f}/s"
+
+
+def ms(us):
+    return f"{float(us) / 1000:.2f}"
+
+
+def count_records(folder):
+    """Records in a ledger's journal, asked of the file itself while the service runs."""
+    return int(run(["sqlite3", os.path.join(folder, "ledger.db"), "SELECT max(seq) FROM journal"]) or 0)
+
+
+class Metered:
+    """Rates of one server, and the processor time that a request cost it."""
+
+    def __init__(self, process, measure):
+        self.process, self.measure = process, measure
+        self.cpu_s = self.requests = 0.0
+
+    def __call__(self):
+        cpu, start = self.process.cpu_s(), time.monotonic()
+        rate = self.measure()
+        self.cpu_s += self.process.cpu_s() - cpu
+        self.requests += rate * (time.monotonic() - start)
+        return rate
+
+    def cpu_us(self):
+        return self.cpu_s / self.requests * 1e6
+
+
+def commit_quantiles(before, after):
+    """Upper bounds of p50, p99 and p99.9 of a commit between two readings of /metrics, or None."""
+    def buckets(text):
+        found = {}
+        for line in text.splitlines():
+            if line.startswith("wallet_commit_duration_seconds_bucket"):
+                name, value = line.rsplit(" ", 1)
+                edge = name.partition('le="')[2].partition('"')[0]
+                found[float("inf") if edge == "+Inf" else float(edge)] = int(float(value))
+        return found
+
+    old, new = buckets(before), buckets(after)
+    counts = {edge: new[edge] - old.get(edge, 0) for edge in sorted(new)}
+    total = max(counts.values(), default=0)
+    if total == 0:
+        return None
+    return [next(edge for edge in counts if counts[edge] >= total * q) * 1000 for q in (0.5, 0.99, 0.999)]
+
+
+# ---- 1, 2: durable writes over HTTP ----
+
+
+def credits(b):
+    folder = b.folder("main")
+    with b.wallet(folder) as ours, Nginx(b.folder("nginx")) as nginx:
+        b.wrk(ours, "credit", seconds=2)  # opens the accounts
+        b.wrk(nginx, "credit", seconds=1)
+        plain, constant = Metered(ours, lambda: b.wrk(ours, "credit")), Metered(nginx, lambda: b.wrk(nginx, "credit"))
+        contenders = {
+            "ours": plain, "nginx": constant,
+            "keyed": lambda: b.wrk(ours, "keyed"), "nginx, keyed": lambda: b.wrk(nginx, "keyed"),
+        }
+        postgres = why = None
+        try:
+            postgres = Postgres(b.folder("postgres"), os.path.join(b.logs, "postgres.log"), PG_SCALE)
+            postgres.tpcb(2)
+            contenders["pgbench"] = lambda: postgres.tpcb(b.sizes.seconds)
+        except Failed as failed:
+            why = failed
+        try:
+            records, metrics = count_records(folder), fetch(ours.port, "/metrics")
+            rates = b.alternate(contenders)
+            written = count_records(folder) - records
+            commits = commit_quantiles(metrics, fetch(ours.port, "/metrics"))
+        finally:
+            if postgres:
+                postgres.stop()
+        rss = ours.rss_bytes()
+    answered = sum(rates["ours"] + rates["keyed"]) * b.sizes.seconds
+    if written < answered * 0.98:  # wrk runs a little longer or shorter than it was told
+        raise Failed(f"wrk counted some {answered:.0f} answers, the journal has {written} records more")
+    b.credit_rate = statistics.median(rates["ours"])
+    b.say_ratio("durable credit over HTTP, 256 connections, against `return 200`", rates, "ours", "nginx", 0.6)
+    rates["nginx (keyed)"] = rates["nginx, keyed"]
+    b.say_ratio("the same, each with its own Idempotency-Key", rates, "keyed", "nginx (keyed)", None)
+    if postgres:
+        b.say_ratio("durable credit against pgbench TPC-B", rates, "ours", "pgbench", 15, digits=1)
+    else:
+        b.say(Row("durable credit against pgbench TPC-B", per_s(b.credit_rate), "not measured", "", ">= 15", False))
+        b.notes.append(f"PostgreSQL was not measured: {why}")
+    b.notes.append(
+        f"Processor time a credit: ours {plain.cpu_us():.1f} µs (loop and writer), nginx {constant.cpu_us():.1f} µs a request. "
+        f"Resident memory of ours after {answered / 1e6:.1f} M credits, a part of them keyed: {rss / MEGA:.0f} MB."
+    )
+    if commits:
+        b.notes.append("One commit under that load, fsync included (upper edges of the histogram's buckets): "
+                       f"p50 <= {commits[0]:g} ms, p99 <= {commits[1]:g} ms, p99.9 <= {commits[2]:g} ms.")
+
+
+# ---- 3, 4: one hot account; reads ----
+
+
+def hot_and_reads(b):
+    with b.wallet(b.folder("hot")) as ours, Nginx(b.folder("nginx")) as nginx:
+        b.wrk(ours, "credit", seconds=2)
+        rates = b.alternate({
+            "hot": lambda: b.wrk(ours, "credit", accounts=1), "on 10 000": lambda: b.wrk(ours, "credit"),
+            "read": lambda: b.wrk(ours, "balance"), "nginx": lambda: b.wrk(nginx, "balance"),
+        })
+    b.say_ratio("durable credit on one hot account", rates, "hot", "on 10 000", 0.95)
+    b.say_ratio("balance over HTTP, 256 connections, against `return 200`", rates, "read", "nginx", 0.65)
+
+
+# ---- 5: without HTTP ----
+
+
+def journal(b):
+    out = b.program("journal", "--dir", b.folder("journal"), "--rows", b.sizes.journal_rows, "--rounds", b.sizes.journal_rounds)
+    rates = {"ours": [], "bare SQLite": []}
+    for line in out.splitlines():
+        found = fields(line)
+        rates["ours"].append(int(found["ours"]))
+        rates["bare SQLite"].append(int(found["bare"]))
+    b.say_ratio("ledger and journal alone, 256 postings a commit", rates, "ours", "bare SQLite", 0.7)
+
+
+# ---- 6, 8, 9: a large ledger, its memory, its start ----
+
+
+def big_folder(b):
+    """The large ledger; made once and kept, until its format or its wanted size changes or runs have made it too large."""
+    folder = os.path.join(b.data, f"big-{b.sizes.big_accounts}")
+    stamp = os.path.join(folder, "made-as.json")
+    wanted = {
+        "format": b.program("fill", "--format").strip(), "accounts": b.sizes.big_accounts, "rows": b.sizes.big_rows,
+    }
+    try:
+        with open(stamp) as f:
+            found = json.load(f)
+        rows = count_records(folder)
+    except (OSError, ValueError, Failed):
+        found, rows = None, 0
+    if found != wanted or not b.sizes.big_rows <= rows <= 2 * b.sizes.big_rows:
+        shutil.rmtree(folder, ignore_errors=True)
+        print(f"   making a ledger of {wanted['accounts']} accounts and {wanted['rows']} records", flush=True)
+        b.program("fill", "--dir", folder, "--accounts", wanted["accounts"], "--rows", wanted["rows"])
+        with open(stamp, "w") as f:
+            json.dump(wanted, f)
+    return folder
+
+
+def millions(count):
+    return f"{count / 1e6:g} M"
+
+
+def large_ledger(b):
+    folder, accounts = big_folder(b), b.sizes.big_accounts
+    rows = count_records(folder)
+    with b.wallet(b.folder("empty")) as empty:
+        time.sleep(SETTLE_S)
+        idle = empty.rss_bytes()
+        with b.wallet(folder) as big:
+            time.sleep(SETTLE_S)
+            loaded, start_s = big.rss_bytes(), big.start_s
+            b.wrk(empty, "credit", seconds=2)
+            b.wrk(big, "random", accounts, seconds=1)
+            rates = b.alternate({
+                "large": lambda: b.wrk(big, "random", accounts), "began empty": lambda: b.wrk(empty, "random", ACCOUNTS),
+            })
+            restarted, restart_s = kill_and_restart(b, big, accounts)
+    b.say_ratio(f"durable credit with {millions(accounts)} accounts and {rows / 1e6:.0f} M records", rates, "large", "began empty", 0.9)
+    b.say_most("memory, idle and empty", idle / MEGA, 12, "MB")
+    b.say_most(f"memory an account, of {millions(accounts)}", (loaded - idle) / accounts, 200, "bytes", digits=0)
+    b.say(Row(f"start with {millions(accounts)} accounts after a clean stop", f"{start_s * 1000:.0f} ms"))
+    b.say(Row(
+        f"start with {millions(accounts)} accounts after kill -9 under load",
+        f"{restart_s * 1000:.0f} ms, {int(restarted['replayed'])} records replayed",
+    ))
+
+
+def kill_and_restart(b, big, accounts):
+    """kill -9 in the middle of a load; the log's fields of the start after it, and how long that took."""
+    with Process(b.wrk_argv(big, "random", accounts, 60), os.path.join(b.logs, "wrk.log")):
+        time.sleep(2 * b.sizes.seconds)
+        big.check()
+        big.kill()
+    with b.wallet(big.folder) as again:
+        return again.log_fields("server.store"), again.start_s
+
+
+def movements(b):
+    """What a transfer takes in the file, and a remembered key in file and memory."""
+    rss, file_bytes = {}, {}
+    for name, more in (("plain", ()), ("keyed", ("--keys",))):
+        folder = b.folder(f"moved-{name}")
+        out = fields(b.program(
+            "fill", "--dir", folder, "--accounts", ACCOUNTS, "--rows", 2 * ACCOUNTS + 1 + b.sizes.movements,
+            "--verb", "transfer", "--batch", 256, *more,
+        ))
+        file_bytes[name] = (int(out["bytes"]) - int(out["base_bytes"])) / int(out["moved"])
+        with b.wallet(folder) as ours:
+            time.sleep(SETTLE_S)
+            rss[name] = ours.rss_bytes()
+        moved = int(out["moved"])
+        shutil.rmtree(folder)
+    b.say_most(f"memory an idempotency record, of {millions(moved)}", (rss["keyed"] - rss["plain"]) / moved, 48, "bytes", digits=0)
+    b.say_most("file, a transfer", file_bytes["plain"], 120, "bytes", digits=0)
+    b.say_most("file, a transfer with an Idempotency-Key", file_bytes["keyed"], 120, "bytes", digits=0)
+
+
+def start(b):
+    times = []
+    for _ in range(STARTS):
+        with b.wallet(b.folder("start")) as ours:
+            times.append(ours.start_s * 1000)
+    b.say_most("start on an empty folder, exec to the first /readyz 200", statistics.median(times), 50, "ms", digits=0)
+
+
+# ---- 7: latency ----
+
+
+def latency(b):
+    with b.wallet(b.folder("latency")) as ours:
+        b.wrk(ours, "credit", seconds=2)
+        rate = int((b.credit_rate or b.wrk(ours, "credit")) / 2)
+        os.sync()
+        time.sleep(SETTLE_S)
+        disk = fields(b.program("disk", "--dir", b.data, "--seconds", b.sizes.disk_s))
+        found = fields(b.program("load", "--port", ours.port, "--rate", rate, "--seconds", b.sizes.load_s))
+    if int(found["refused"]):
+        raise Failed(f"load: {found}")
+    parts = ("p50", "p90", "p99", "p999", "max")
+    b.say(Row(
+        f"latency of a durable credit at {per_s(rate)}, from when it was due: p50 / p90 / p99 / p99.9 / max",
+        " / ".join(ms(found[f"{p}_us"]) for p in parts) + " ms",
+        " / ".join(ms(disk[f"{p}_us"]) for p in parts) + " ms, fdatasync of 4 KiB",
+    ))
+
+
+FIGURES = {
+    "1": ("credits over HTTP, nginx, PostgreSQL", credits),
+    "3": ("a hot account, balance reads", hot_and_reads),
+    "5": ("ledger and journal alone", journal),
+    "6": ("a large ledger", large_ledger),
+    "7": ("latency at half load", latency),
+    "8": ("bytes of a movement", movements),
+    "9": ("start", start),
+}
+SAME_RUN = {"2": "1", "4": "3"}  # figures that come out of another's run
