@@ -77,6 +77,7 @@ struct http_view {
     uint64_t deadline_mono_us; /* when on_deadline will run */
 };
 
+/** ctx is callbacks.ctx. Answer by http_respond, or http_hold and answer later on this loop. */
 typedef void http_handler(struct http_request *request, const struct http_view *view, void *ctx);
 
 struct http_route {
@@ -90,12 +91,16 @@ struct http_route {
 struct http_callbacks {
     /**
      * Answer a fault by http_respond. `request` has its view as far as it was understood (request_id always set).
-     * Called at most once a request, instead of the handler.
+     * Called at most once a request, instead of the handler; the answer is given before it returns.
      */
     void (*render_fault)(struct http_request *request, enum http_fault fault, void *ctx);
     /** The deadline passed and no answer was given: answer now by http_respond (504 or 503). Called at most once. */
     void (*on_deadline)(struct http_request *request, void *ctx);
-    /** Every finished request, for logs and metrics: after the last byte of its answer was handed to the kernel, or the peer went. */
+    /**
+     * Every request that a handler or the renderer has seen, once, for logs and metrics: after the last byte of its
+     * answer was handed to the kernel, or the peer went (status is then what was answered, 0 for nothing yet). May run
+     * inside http_respond.
+     */
     void (*on_done)(struct http_request *request, unsigned status, uint64_t duration_us, void *ctx);
     void *ctx;
 };
@@ -104,10 +109,10 @@ struct http_options {
     const struct http_route *routes; /* borrowed for the server's life */
     unsigned route_count;
     struct http_callbacks callbacks;
-    uint32_t connections_max;    /* of this loop */
+    uint32_t connections_max; /* of this loop; at it, one idle for a second gives way, else TOO_MANY */
     uint32_t request_timeout_ms; /* handler time, from the complete request */
-    uint32_t head_timeout_ms; /* first byte of a request (or accept) to its complete head; body: the same again plus
-                                    a floor of bytes a second, your choice, documented */
+    uint32_t head_timeout_ms; /* first byte of a request (or accept) to its complete head; the same again for each
+                                    64 KiB of its body. Each 64 KiB of an answer has request_timeout_ms to be taken. */
     uint32_t idle_timeout_ms; /* keep-alive without a byte */
     bool is_remote_allowed;
     uint64_t random_seed[1]; /* for request ids */

@@ -85,6 +85,7 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/big", handle_big, 0, false},
     {HTTP_PUT, "/none", handle_hello, 0, false},
     {HTTP_GET, "/never", handle_never, 0, false},
+    {HTTP_POST, "/upload", handle_echo, FIXTURE_BIG_BYTES, true},
 };
 
 static void render_fault(struct http_request *request, enum http_fault fault, void *ctx)

@@ -136,6 +136,29 @@ static void slow_bodies_are_cut(void **state)
     fixture_close(&f);
 }
 
+static void steady_bodies_are_not(void **state)
+{
+    static char piece[16 * 1024];
+    uint64_t start_ms;
+    int fd;
+
+    (void)state;
+    f.options.head_timeout_ms = SHORT_MS * 3;
+    fixture_open(&f, "127.0.0.1:0");
+    fd = client_open(&f);
+    memset(piece, 'u', sizeof(piece));
+    start_ms = now_ms();
+    client_say(&f, fd, "POST /upload HTTP/1.1\r\n" HOST JSON "Content-Length: 524288\r\n\r\n");
+    for (int i = 0; i < 32; i++) {
+        client_send(&f, fd, piece, sizeof(piece));
+        fixture_pass(&f, 10);
+    }
+    assert_true(now_ms() - start_ms > SHORT_MS * 3);
+    starts_with(client_read(&f, fd, "uuu"), "HTTP/1.1 200");
+    close(fd);
+    fixture_close(&f);
+}
+
 static void late_handlers_are_overtaken(void **state)
 {
     const char *got;
@@ -496,6 +519,48 @@ static void strangers_are_sent_away(void **state)
     }
 }
 
+static bool has_ipv6(void)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM, 0);
+    bool is_there = fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0;
+
+    if (fd >= 0) {
+        close(fd);
+    }
+    return is_there;
+}
+
+static void loopback_has_several_names(void **state)
+{
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    char address[INET_ADDRSTRLEN];
+    int fd;
+
+    (void)state;
+    if (!has_ipv6()) {
+        skip();
+    }
+    fixture_open(&f, "[::]:0");
+    to.sin6_port = htons(f.port);
+    fd = socket(AF_INET6, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+    client_say(&f, fd, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    starts_with(client_read(&f, fd, "hello"), "HTTP/1.1 200"); /* ::1 */
+    close(fd);
+    fd = client_open_at("127.1.2.3", f.port);
+    client_say(&f, fd, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    starts_with(client_read(&f, fd, "hello"), "HTTP/1.1 200"); /* ::ffff:127.0.0.1 */
+    close(fd);
+    if (outer_address(address)) {
+        fd = client_open_at(address, f.port);
+        client_say(&f, fd, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        starts_with(client_read(&f, fd, "fault"), "HTTP/1.1 403");
+        close(fd);
+    }
+    fixture_close(&f);
+}
+
 static void listens_where_told(void **state)
 {
     static const char *const bad[] = {
@@ -631,6 +696,7 @@ int main(void)
         T(slow_heads_are_cut),
         T(silent_connections_just_close),
         T(slow_bodies_are_cut),
+        T(steady_bodies_are_not),
         T(late_handlers_are_overtaken),
         T(a_deadline_may_stay_unanswered),
         T(who_does_not_read_is_cut),
@@ -643,6 +709,7 @@ int main(void)
         T(aborting_cuts_and_held_requests_outlive_the_server),
         T(descriptors_may_run_out),
         T(strangers_are_sent_away),
+        T(loopback_has_several_names),
         T(listens_where_told),
         T(all_sockets_share_the_connections),
         T(a_server_that_cannot_start_leaves_nothing),

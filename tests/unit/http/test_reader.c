@@ -363,6 +363,12 @@ static const struct row rows[] = {
     R(CH "5\r\nhello\n0\r\n\r\n", BAD),
     R(CH "5\r\nhello\r0\r\n\r\n", BAD),
     R(CH "5\r\nhellox\r\n0\r\n\r\n", BAD),
+    R(CH "5\r\nhello\rx0\r\n\r\n", BAD),
+    R(CH "5\r\nhellox\n0\r\n\r\n", BAD),
+    R(CH "5\rxhello\r\n0\r\n\r\n", BAD),
+    R(CH "0\rx\r\n", BAD),
+    R(CH "0\r\nX: y\rx\r\n", BAD),
+    R(CH "0\r\nX: y\r\n\rx", BAD),
     R(CH "4\r\nhello\r\n0\r\n\r\n", BAD),
     R(CH "6\r\nhello\r\n0\r\n\r\n", BAD),
     R(CH "5\r\nhello\r\n\r\n0\r\n\r\n", BAD),
@@ -617,7 +623,7 @@ static struct slice part(const char *bytes, uint16_t at, uint16_t len)
 static void tells_what_the_head_says(void **state)
 {
     static const char bytes[] =
-        "PATCH http://A:1/p/q?x=1&y HTTP/1.1\r\nHost: a:1\r\nX-A:  b c \r\nConnection: x, Close\r\n"
+        "PATCH http://A:1/p/q?x=1&y HTTP/1.1\r\nHost: a:1\r\nX-A:  b c \r\nConnection: x , Close \t,y\r\n"
         "content-encoding: gzip\r\n\r\n";
     struct result got;
 

@@ -214,6 +214,69 @@ static void answers_each_fault(void **state)
     }
 }
 
+static void what_is_too_large_is_told_so(void **state)
+{
+    static char request[HTTP_HEAD_BYTES_MAX + 1000];
+    size_t len;
+
+    (void)state;
+    len = (size_t)snprintf(request, sizeof(request), "GET /");
+    memset(request + len, 'a', HTTP_URI_BYTES_MAX);
+    (void)snprintf(request + len + HTTP_URI_BYTES_MAX, 100, " HTTP/1.1\r\n" HOST "\r\n");
+    starts_with(exchange(&f, request), "HTTP/1.1 414 ");
+    assert_int_equal(f.fault, HTTP_FAULT_URI_TOO_LONG);
+    len = (size_t)snprintf(request, sizeof(request), "GET / HTTP/1.1\r\n" HOST "X: ");
+    memset(request + len, 'a', HTTP_HEAD_BYTES_MAX);
+    (void)snprintf(request + len + HTTP_HEAD_BYTES_MAX, 100, "\r\n\r\n");
+    starts_with(exchange(&f, request), "HTTP/1.1 431 ");
+    assert_int_equal(f.fault, HTTP_FAULT_HEAD_TOO_LARGE);
+    starts_with(exchange(&f, "GET http://a HTTP/1.1\r\n" HOST "\r\n"),
+                "HTTP/1.1 404 "); /* the path is "/" */
+}
+
+static void a_large_body_arrives_whole(void **state)
+{
+    static char body[FIXTURE_BIG_BYTES];
+    char head[200];
+    const char *got;
+    int fd = client_open(&f);
+
+    (void)state;
+    memset(body, 'u', sizeof(body));
+    body[sizeof(body) - 1] = '.';
+    (void)snprintf(head, sizeof(head),
+                   "POST /upload HTTP/1.1\r\n" HOST JSON "Content-Length: %zu\r\n\r\n", sizeof(body));
+    client_say(&f, fd, head);
+    client_send(&f, fd, body, sizeof(body));
+    got = client_read(&f, fd, "u.");
+    starts_with(got, "HTTP/1.1 200");
+    got = strstr(got, "\r\n\r\n") + 4;
+    assert_int_equal(strlen(got), sizeof(body));
+    assert_memory_equal(got, body, sizeof(body));
+    close(fd);
+}
+
+/* With all memory gone, one request is left to say so with. */
+static void says_that_memory_is_out(void **state)
+{
+    int held = client_open(&f);
+    int fd = client_open(&f);
+
+    (void)state;
+    starts_with(exchange(&f, "GET /hello HTTP/1.1\r\n" HOST "\r\n"), "HTTP/1.1 200");
+    client_say(&f, held, "POST /hold HTTP/1.1\r\n" HOST "\r\n");
+    fixture_wait(&f, &f.handled, 2);
+    mem_fail_at(1, 1);
+    client_say(&f, fd, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    starts_with(client_read(&f, fd, "fault"), "HTTP/1.1 503");
+    mem_fail_at(0, 0);
+    assert_int_equal(f.fault, HTTP_FAULT_NOMEM);
+    http_respond(f.held, 200, NULL, 0, SLICE_NONE);
+    http_release(f.held);
+    close(fd);
+    close(held);
+}
+
 static void a_head_answer_has_no_body(void **state)
 {
     const char *got =
@@ -633,6 +696,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(keeps_a_connection),
         T(answers_each_fault),
+        T(what_is_too_large_is_told_so),
+        T(a_large_body_arrives_whole),
+        T(says_that_memory_is_out),
         T(a_head_answer_has_no_body),
         T(request_ids),
         T(a_thousand_in_one_segment),

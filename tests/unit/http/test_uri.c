@@ -64,6 +64,7 @@ static void decodes_once(void **state)
         {SLICE("%e8%b4"), SLICE(""), ERR_INVALID},
         {SLICE("%e8%b4a"), SLICE(""), ERR_INVALID},
         {SLICE("%ff"), SLICE(""), ERR_INVALID},
+        {SLICE("\xff"), SLICE(""), ERR_INVALID},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
