@@ -15,7 +15,7 @@ enum {
     IDEM_FIELDS_MAX = 8, /* named fields of a request, each with a tag that tells whether it differs */
 };
 
-/** An idempotency key, as the store needs it. Made at the edge: digests of what api.md calls scope and fingerprint. */
+/** An idempotency key, as the store needs it. Made at the edge: digests of its scope and of the request (docs/openapi.yaml, Idempotency). */
 struct idem {
     uint8_t scope[IDEM_SCOPE_BYTES];             /* caller, first account, key: what is unique */
     uint8_t fingerprint[IDEM_FINGERPRINT_BYTES]; /* the parsed request: what must be equal */
