@@ -185,27 +185,22 @@ http {{
     scgi_temp_path {folder}/scgi;
     server {{
         listen {host}:{port};
-        location / {{
-            return 200 '{{"account_id":"acct-10000000","balance":1000.00,"transaction_id":"tx_0123456789abcdef"}}';
-        }}
-        location ~ /balance$ {{
-            return 200 '{{"account_id":"acct-10000000","balance":1000.00}}';
-        }}
+        location / {{ return 200 '{body}'; }}
     }}
 }}
 """
 
 
 class Nginx(Server):
-    """One worker that answers every request with a constant as long as the service's answer."""
+    """One worker that answers every request with a constant, which should be as long as the service's answer."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, body):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
         port = free_port()
         config = os.path.join(folder, "nginx.conf")
         with open(config, "w") as f:
-            f.write(NGINX_CONFIG.format(folder=folder, host=HOST, port=port))
+            f.write(NGINX_CONFIG.format(folder=folder, host=HOST, port=port, body=body))
         binary = shutil.which("nginx") or "/usr/sbin/nginx"
         super().__init__([binary, "-p", folder, "-e", "error.log", "-c", config], port, "/", os.path.join(folder, "out.log"))
 

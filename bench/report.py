@@ -63,16 +63,22 @@ def _processor():
     return platform.machine()
 
 
+def _git(root, *args):
+    done = subprocess.run(
+        ["git", "-C", root, *args], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
+    )
+    return done.stdout.strip()
+
+
 def _commit(root):
     try:
-        commit = subprocess.run(["git", "-C", root, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout.strip()
-        changed = subprocess.run(["git", "-C", root, "status", "--porcelain"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout.strip()
+        commit, changed = _git(root, "rev-parse", "--short", "HEAD"), _git(root, "status", "--porcelain")
     except OSError:
         return "unknown"
     return (commit or "unknown") + (" with changes" if changed else "")
 
 
-def about(root, mywallet, disk, what, minutes, sizes):
+def about(root, mywallet, disk, what, minutes, sizes, load):
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     tools = ", ".join(part for part in (
@@ -84,5 +90,5 @@ def about(root, mywallet, disk, what, minutes, sizes):
         f"{_processor()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GB, Linux {platform.release()}, {disk}",
         f"{tools}",
         f"load generator, peers and service share the machine; {sizes.rounds} alternating rounds of {sizes.seconds} s each, "
-        "rates are medians, ratios the median of the rounds' ratios",
+        f"rates are medians, ratios the median of the rounds' ratios; load average before the run {load:.1f}",
     ]
