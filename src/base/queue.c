@@ -91,7 +91,7 @@ void queue_fini(struct queue *q)
     pthread_mutex_destroy(&q->mutex);
 }
 
-bool queue_put(struct queue *q, struct queue_list *items)
+static bool put(struct queue *q, struct queue_list *items, bool is_first)
 {
     bool was_empty;
     bool must_wake;
@@ -100,7 +100,14 @@ bool queue_put(struct queue *q, struct queue_list *items)
     ASSERT(q->list.len <= q->max);
     was_empty = q->list.len == 0;
     if (!q->is_closed) {
-        list_move_some(&q->list, items, q->max - q->list.len);
+        struct queue_list coming = {0};
+        list_move_some(&coming, items, q->max - q->list.len);
+        if (is_first) {
+            queue_list_move(&coming, &q->list);
+            q->list = coming;
+        } else {
+            queue_list_move(&q->list, &coming);
+        }
     }
     must_wake = q->waiting > 0 && q->list.len > 0;
     pthread_mutex_unlock(&q->mutex);
@@ -108,6 +115,16 @@ bool queue_put(struct queue *q, struct queue_list *items)
         pthread_cond_signal(&q->not_empty);
     }
     return was_empty;
+}
+
+bool queue_put(struct queue *q, struct queue_list *items)
+{
+    return put(q, items, false);
+}
+
+bool queue_put_first(struct queue *q, struct queue_list *items)
+{
+    return put(q, items, true);
 }
 
 static bool wait_until(struct queue *q, size_t max, const struct timespec *until, struct queue_list *out)

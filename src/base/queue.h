@@ -51,6 +51,9 @@ void queue_fini(struct queue *q);
  */
 bool queue_put(struct queue *q, struct queue_list *items);
 
+/** As queue_put, but before what is already there. */
+bool queue_put_first(struct queue *q, struct queue_list *items);
+
 /**
  * Take up to max items (behind those already in *out), waiting while there are none.
  *

@@ -51,7 +51,8 @@ const struct key_entry *keys_at(const struct keys *k, uint64_t i)
     return &segment_of(k, i)->entries[i % KEYS_SEGMENT];
 }
 
-static struct key_entry *entry_find(const struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES])
+/* The number of a key's entry; false: unknown. */
+static bool entry_find(const struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES], uint64_t *number)
 {
     const uint64_t hash = hash_of(k, scope);
     struct index_cursor c = {0};
@@ -59,27 +60,39 @@ static struct key_entry *entry_find(const struct keys *k, const uint8_t scope[ID
 
     while ((position = index_next(&k->index, hash, &c)) != 0) {
         uint64_t i = k->first + (position - 1 + POSITIONS - k->first % POSITIONS) % POSITIONS;
-        struct key_entry *entry = &segment_of(k, i)->entries[i % KEYS_SEGMENT];
-        if (memcmp(entry->scope, scope, IDEM_SCOPE_BYTES) == 0) {
-            return entry;
+        if (memcmp(keys_at(k, i)->scope, scope, IDEM_SCOPE_BYTES) == 0) {
+            *number = i;
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
 uint64_t keys_find(const struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES])
 {
-    const struct key_entry *entry = entry_find(k, scope);
+    uint64_t i;
 
-    return entry == NULL ? 0 : entry->seq;
+    return entry_find(k, scope, &i) ? keys_at(k, i)->seq : 0;
 }
 
-void keys_move(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES], uint64_t seq)
+/* Take an entry out of the index, unless it was retired from it before. */
+static void entry_unlink(struct keys *k, uint64_t i)
 {
-    struct key_entry *entry = entry_find(k, scope);
+    struct key_entry *entry = &segment_of(k, i)->entries[i % KEYS_SEGMENT];
 
-    ASSERT(entry != NULL && seq >= entry->seq);
-    entry->seq = seq;
+    if (entry->seq != 0) {
+        index_remove(&k->index, hash_of(k, entry->scope), position_of(i));
+        entry->seq = 0;
+    }
+}
+
+void keys_retire(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES])
+{
+    uint64_t i;
+    bool is_there = entry_find(k, scope, &i);
+
+    ASSERT(is_there);
+    entry_unlink(k, i);
 }
 
 enum err keys_reserve(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES])
@@ -111,7 +124,7 @@ void keys_put(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES], uint64_t se
     struct key_segment *segment = segment_of(k, k->next);
     struct key_entry *entry = &segment->entries[k->next % KEYS_SEGMENT];
 
-    ASSERT(!keys_is_full(k) && seq > 0);
+    ASSERT(seq > 0);
     memcpy(entry->scope, scope, IDEM_SCOPE_BYTES);
     entry->seq = seq;
     segment->last_time_us = time_us;
@@ -123,7 +136,7 @@ void keys_cut(struct keys *k, uint64_t next)
 {
     ASSERT(next >= k->first && next <= k->next);
     while (k->next > next) {
-        index_remove(&k->index, hash_of(k, keys_at(k, k->next - 1)->scope), position_of(k->next - 1));
+        entry_unlink(k, k->next - 1);
         k->next--;
     }
 }
@@ -140,10 +153,10 @@ void keys_expire(struct keys *k, int64_t before_us, unsigned most)
 {
     while (most-- > 0 && k->first < k->next) {
         uint64_t last = k->first / KEYS_SEGMENT * KEYS_SEGMENT + KEYS_SEGMENT - 1;
-        if (last >= k->next || segment_of(k, k->first)->last_time_us >= before_us) {
+        if (segment_of(k, k->first)->last_time_us >= before_us) {
             return;
         }
-        index_remove(&k->index, hash_of(k, keys_at(k, k->first)->scope), position_of(k->first));
+        entry_unlink(k, k->first);
         if (k->first++ == last) {
             first_segment_drop(k);
         }

@@ -51,19 +51,23 @@ uint64_t keys_find(const struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES]);
 /** Make room so that keys_put of this scope cannot fail. Errors: ERR_NOMEM. */
 MUST_CHECK enum err keys_reserve(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES]);
 
-/** Remember a new key; room was reserved, it is not full and not known. time_us never falls. */
+/** Remember a new key; room was reserved, and it is not known. Whether the index is full is for the caller to ask: what is
+ *  in a file is loaded all the same. time_us never falls. */
 void keys_put(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES], uint64_t seq, int64_t time_us);
 
-/** Let a known key stand for a later journal position; for recovery, which does not undo. */
-void keys_move(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES], uint64_t seq);
+/**
+ * Forget a key before its time, because it is about to be put again: in recovery, where one that had expired was used
+ * again. Its entry stays in its place with seq 0, so that the numbers of the others do not change.
+ */
+void keys_retire(struct keys *k, const uint8_t scope[IDEM_SCOPE_BYTES]);
 
 /** Forget the newest entries from number `next` on: the undo of keys_put. */
 void keys_cut(struct keys *k, uint64_t next);
 
-/** Forget at most `most` of the oldest entries whose whole segment is older than before_us. */
+/** Forget at most `most` of the oldest entries, of segments whose newest entry is older than before_us. */
 void keys_expire(struct keys *k, int64_t before_us, unsigned most);
 
-/** Entry number i, first <= i < next. */
+/** Entry number i, first <= i < next; its seq is 0 where it was retired. */
 const struct key_entry *keys_at(const struct keys *k, uint64_t i);
 
 #endif

@@ -49,14 +49,18 @@ static void *passes(void *ctx)
     return NULL;
 }
 
-enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, int pages, struct metrics_shard *shard, uint32_t seconds)
+enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, pthread_rwlock_t *snapshots, int pages,
+                          struct metrics_shard *shard, uint32_t seconds)
 {
     *c = (struct checkpoint){
-        .db = db, .pages = pages, .rest_pages = pages / CHECKPOINT_REST_PART, .shard = shard, .seconds = seconds};
+        .db = db, .snapshots = snapshots, .pages = pages, .rest_pages = pages / CHECKPOINT_REST_PART, .shard = shard, .seconds = seconds};
     if (pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_cond_init(&c->wake, NULL) != 0) {
         return ERR_NOMEM;
     }
     c->is_running = pthread_create(&c->thread, NULL, passes, c) == 0;
+    if (c->is_running) {
+        (void)pthread_setname_np(c->thread, "mw-checkpoint");
+    }
     return c->is_running ? ERR_OK : ERR_NOMEM;
 }
 
@@ -92,7 +96,14 @@ enum err checkpoint_turn(struct checkpoint *c, sqlite3 *writer, int wal_pages)
     c->is_done = false;
     pthread_mutex_unlock(&c->mutex);
     if (e == ERR_OK && must_copy) {
+        const bool must_gate = wal_pages >= c->pages * CHECKPOINT_GATE_TIMES;
+        if (must_gate) {
+            (void)pthread_rwlock_wrlock(c->snapshots);
+        }
         e = judge(writer, sqlite3_wal_checkpoint_v2(writer, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+        if (must_gate) {
+            (void)pthread_rwlock_unlock(c->snapshots);
+        }
     }
     return e;
 }

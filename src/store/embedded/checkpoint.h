@@ -14,11 +14,13 @@
 
 enum {
     CHECKPOINT_PAGES = 4096,     /* log pages (16 MiB) from which on a pass is made */
+    CHECKPOINT_GATE_TIMES = 2,   /* a log this many times as long is held up by readers: let none begin, and copy */
     CHECKPOINT_REST_PART = 2,    /* a rest of less than that part the writer copies itself; more is worth another pass */
 };
 
 struct checkpoint {
     sqlite3 *db; /* owned */
+    pthread_rwlock_t *snapshots; /* borrowed: held shared by whoever reads from the file */
     int pages, rest_pages; /* a pass is made from so many on; a rest the writer copies itself */
     pthread_t thread;
     pthread_mutex_t mutex;
@@ -34,14 +36,17 @@ struct checkpoint {
 };
 
 /** Start the thread; a pass is made from `pages` log pages on. Owns: takes db. Errors: ERR_NOMEM. Thread: start-up. */
-MUST_CHECK enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, int pages, struct metrics_shard *shard,
+MUST_CHECK enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, pthread_rwlock_t *snapshots, int pages,
+                                     struct metrics_shard *shard,
                                     uint32_t seconds);
 
 /** End the thread (a running pass is finished first) and close its connection. */
 void checkpoint_stop(struct checkpoint *c);
 
 /**
- * After a commit: start a pass where the log is long, or copy the rest on `writer` where one has just ended.
+ * After a commit: start a pass where the log is long, or copy the rest on `writer` where one has just ended. A log can start
+ * over only when all of it is copied, which a snapshot older than the end of the log prevents; under unbroken reads there
+ * always is one. So from CHECKPOINT_GATE_TIMES on, reads wait for one copy.
  *
  * Errors:  ERR_IO, ERR_CORRUPT of a pass or of the rest: what is on the disk is not known: stop writing.
  * Thread:  writer; blocks only for a rest.

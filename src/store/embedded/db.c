@@ -20,14 +20,29 @@ static const char schema[] =
     "created_us INTEGER NOT NULL,updated_us INTEGER NOT NULL,as_of INTEGER NOT NULL,crc INTEGER NOT NULL) STRICT;"
     "CREATE UNIQUE INDEX account_id ON account(id,currency);"
     "CREATE TABLE history_mark(account INTEGER NOT NULL,n INTEGER NOT NULL,seq INTEGER NOT NULL,"
-    "time_us INTEGER NOT NULL,PRIMARY KEY(account,n)) WITHOUT ROWID,STRICT;"
-    "CREATE TABLE key_blob(last_seq INTEGER PRIMARY KEY,time_us INTEGER NOT NULL,data BLOB NOT NULL,"
-    "crc INTEGER NOT NULL) STRICT;"
+    "time_us INTEGER NOT NULL,crc INTEGER NOT NULL,PRIMARY KEY(account,n)) WITHOUT ROWID,STRICT;"
+    "CREATE TABLE key_blob(last_seq INTEGER PRIMARY KEY,prev_seq INTEGER NOT NULL,time_us INTEGER NOT NULL,"
+    "data BLOB NOT NULL,crc INTEGER NOT NULL) STRICT;"
     "CREATE TABLE meta(key TEXT PRIMARY KEY,value INTEGER NOT NULL,crc INTEGER NOT NULL) WITHOUT ROWID,STRICT;";
 
 static bool is_full_errno(int number)
 {
     return number == ENOSPC || number == EFBIG || number == EDQUOT;
+}
+
+/* What the last failed write failed of, in the ledger's file or its log. SQLite itself tells only for some operations. */
+static bool is_full(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int of_db = 0, of_log = 0;
+
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &of_db);
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log != NULL && log->pMethods != NULL) {
+        (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &of_log);
+    }
+    return (is_full_errno(of_db) || is_full_errno(of_log)) && (of_db == 0 || is_full_errno(of_db)) &&
+           (of_log == 0 || is_full_errno(of_log));
 }
 
 enum err db_err(sqlite3 *db, int rc)
@@ -52,8 +67,7 @@ enum err db_err(sqlite3 *db, int rc)
             return ERR_NOMEM;
         }
         /* a quota or file-size limit is a full disk too; SQLite names only ENOSPC so. A failed sync is never that. */
-        if (db != NULL && (rc == SQLITE_IOERR_WRITE || rc == SQLITE_IOERR_SHMSIZE || rc == SQLITE_IOERR_TRUNCATE) &&
-            is_full_errno(sqlite3_system_errno(db))) {
+        if (db != NULL && rc == SQLITE_IOERR_WRITE && is_full(db)) {
             return ERR_DISK_FULL;
         }
         return ERR_IO;
@@ -123,8 +137,8 @@ static enum err schema_make(sqlite3 *db)
     return db_exec(db, sql);
 }
 
-/* Is it ours, and of a version we know? A new, empty file becomes ours. */
-static enum err identity_check(sqlite3 *db, enum db_use use, struct err_text *why)
+/* Is it ours, and of a version we know? An empty file may become ours: *is_new. A foreign one is left as it is. */
+static enum err identity_check(sqlite3 *db, enum db_use use, bool *is_new, struct err_text *why)
 {
     int64_t id, version, tables;
     bool found;
@@ -135,8 +149,9 @@ static enum err identity_check(sqlite3 *db, enum db_use use, struct err_text *wh
         (e = db_number(db, "SELECT count(*) FROM sqlite_schema", &tables, &found)) != ERR_OK) {
         return e;
     }
-    if (id == 0 && version == 0 && tables == 0 && use == DB_WRITER) {
-        return schema_make(db);
+    *is_new = id == 0 && version == 0 && tables == 0 && use == DB_WRITER;
+    if (*is_new) {
+        return ERR_OK;
     }
     if (id != DB_APPLICATION_ID) {
         err_text_set(why, "%s is not a ledger of mywallet (application_id %lld)", sqlite3_db_filename(db, "main"),
@@ -151,6 +166,24 @@ static enum err identity_check(sqlite3 *db, enum db_use use, struct err_text *wh
     return ERR_OK;
 }
 
+/* Write-ahead logging, really: SQLite answers with the mode it has, not with an error, where a file system cannot do it. */
+static enum err wal_set(sqlite3 *db)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool is_wal = false;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA journal_mode=WAL", -1, &stmt, NULL);
+
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(stmt);
+        is_wal = rc == SQLITE_ROW && sqlite3_stricmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
+        rc = sqlite3_finalize(stmt);
+    }
+    if (rc != SQLITE_OK) {
+        return db_err(db, rc);
+    }
+    return is_wal ? db_exec(db, "PRAGMA synchronous=FULL") : ERR_UNSUPPORTED;
+}
+
 static enum err pragmas_set(sqlite3 *db, enum db_use use)
 {
     char sql[256];
@@ -160,10 +193,11 @@ static enum err pragmas_set(sqlite3 *db, enum db_use use)
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &off);
     (void)sqlite3_extended_result_codes(db, 1);
     (void)sqlite3_busy_timeout(db, DB_BUSY_MS);
+    /* nothing is written before its commit: wal_check.c tells a torn commit from damage by the order of its pages */
     (void)snprintf(sql, sizeof(sql),
-                   "PRAGMA cache_size=-%d;PRAGMA wal_autocheckpoint=0;PRAGMA cell_size_check=1;%s",
+                   "PRAGMA cache_size=-%d;PRAGMA cache_spill=0;PRAGMA wal_autocheckpoint=0;PRAGMA cell_size_check=1;%s",
                    use == DB_WRITER ? DB_CACHE_KIB : DB_READER_CACHE_KIB,
-                   use == DB_WRITER ? "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;" : "PRAGMA query_only=1;");
+                   use == DB_WRITER ? "" : "PRAGMA query_only=1;");
     return db_exec(db, sql);
 }
 
@@ -172,18 +206,29 @@ enum err db_open(const char *path, enum db_use use, sqlite3 **out, struct err_te
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (use == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
     sqlite3 *db = NULL;
     int rc = sqlite3_open_v2(path, &db, flags, NULL);
+    bool is_new = false;
     enum err e;
 
     err_text_set(why, "%s", "");
     if (rc != SQLITE_OK) {
         e = (rc & 0xff) == SQLITE_CANTOPEN && use != DB_WRITER ? ERR_NOT_FOUND : db_err(db, rc);
-        db_why(why, db, "cannot open the ledger");
+        if (e == ERR_NOT_FOUND) {
+            err_text_set(why, "there is no ledger at %s", path);
+        } else {
+            db_why(why, db, "cannot open the ledger");
+        }
         (void)sqlite3_close(db);
         return e;
     }
     e = pragmas_set(db, use);
     if (e == ERR_OK) {
-        e = identity_check(db, use, why);
+        e = identity_check(db, use, &is_new, why);
+    }
+    if (e == ERR_OK && use == DB_WRITER) {
+        e = wal_set(db);
+    }
+    if (e == ERR_OK && is_new) {
+        e = schema_make(db);
     }
     if (e != ERR_OK) {
         if (why != NULL && why->text[0] == '\0') {
@@ -287,15 +332,14 @@ static uint32_t account_crc(const struct account *a, const int64_t numbers[ACCOU
 void db_account_bind(sqlite3_stmt *stmt, uint64_t no, const struct account *a, uint64_t as_of)
 {
     int64_t numbers[ACCOUNT_NUMBERS];
-    char letters[3];
     int rc;
 
     account_numbers(no, a, as_of, numbers);
-    currency_text((struct currency){a->currency}, letters);
     number_bind(stmt, 1, numbers[0]);
     rc = sqlite3_bind_text(stmt, 2, a->id, a->id_len, SQLITE_STATIC);
     ASSERT(rc == SQLITE_OK);
-    rc = sqlite3_bind_text(stmt, 3, letters, sizeof(letters), SQLITE_TRANSIENT);
+    /* the code is its letters, little endian; bound as they lie there, for a copy would need memory */
+    rc = sqlite3_bind_text(stmt, 3, (const char *)&a->currency, 3, SQLITE_STATIC);
     ASSERT(rc == SQLITE_OK);
     for (int i = 1; i < ACCOUNT_NUMBERS; i++) {
         number_bind(stmt, i + 3, numbers[i]);
@@ -344,6 +388,71 @@ enum err db_account_read(sqlite3_stmt *stmt, uint64_t *no, struct account *out, 
     *out = a;
     *as_of = (uint64_t)numbers[12];
     return ERR_OK;
+}
+
+uint32_t db_mark_crc(const struct book_mark *m)
+{
+    uint8_t bytes[32];
+
+    bytes_put_u64(bytes, m->account);
+    bytes_put_u64(bytes + 8, m->n);
+    bytes_put_u64(bytes + 16, m->seq);
+    bytes_put_u64(bytes + 24, (uint64_t)m->time_us);
+    return crc32c(bytes, sizeof(bytes));
+}
+
+enum err db_mark_read(sqlite3_stmt *stmt, uint64_t account, uint64_t n, struct book_mark *out)
+{
+    struct book_mark m = {
+        .account = account,
+        .n = n,
+        .seq = (uint64_t)sqlite3_column_int64(stmt, 0),
+        .time_us = sqlite3_column_int64(stmt, 1),
+    };
+
+    if (sqlite3_column_int64(stmt, 2) != (int64_t)db_mark_crc(&m)) {
+        return ERR_CORRUPT;
+    }
+    *out = m;
+    return ERR_OK;
+}
+
+uint32_t db_keys_crc(const struct db_keys *k)
+{
+    uint8_t bytes[24];
+
+    bytes_put_u64(bytes, k->last_seq);
+    bytes_put_u64(bytes + 8, k->prev_seq);
+    bytes_put_u64(bytes + 16, (uint64_t)k->time_us);
+    return crc32c_more(crc32c(bytes, sizeof(bytes)), k->entries, k->count * sizeof(struct key_entry));
+}
+
+enum err db_keys_read(sqlite3_stmt *stmt, struct db_keys *out)
+{
+    const void *bytes = sqlite3_column_blob(stmt, 3); /* before the length, by SQLite's rule */
+    const size_t len = (size_t)sqlite3_column_bytes(stmt, 3);
+    struct db_keys k = {
+        .last_seq = (uint64_t)sqlite3_column_int64(stmt, 0),
+        .prev_seq = (uint64_t)sqlite3_column_int64(stmt, 1),
+        .time_us = sqlite3_column_int64(stmt, 2),
+        .entries = bytes,
+        .count = len / sizeof(struct key_entry),
+    };
+
+    if (len == 0 || len % sizeof(struct key_entry) != 0 || sqlite3_column_int64(stmt, 4) != (int64_t)db_keys_crc(&k)) {
+        return ERR_CORRUPT;
+    }
+    *out = k;
+    return ERR_OK;
+}
+
+struct key_entry db_keys_at(const struct db_keys *k, size_t i)
+{
+    struct key_entry entry;
+
+    ASSERT(i < k->count);
+    memcpy(&entry, (const char *)k->entries + i * sizeof(entry), sizeof(entry));
+    return entry;
 }
 
 uint32_t db_meta_crc(const char *key, int64_t value)

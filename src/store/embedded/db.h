@@ -67,11 +67,43 @@ void db_record_bind(sqlite3_stmt *stmt, const struct record *r, uint32_t crc);
 /** Read a record from a row of DB_RECORD_COLUMNS; blobs are borrowed until the next step. Errors: ERR_CORRUPT (checksum, ranges). */
 MUST_CHECK enum err db_record_read(sqlite3_stmt *stmt, struct record *out);
 
-/** Bind an account to "… VALUES(16 ?)" of DB_ACCOUNT_COLUMNS. */
+/** Bind an account to "… VALUES(16 ?)" of DB_ACCOUNT_COLUMNS; borrowed until it was run. */
 void db_account_bind(sqlite3_stmt *stmt, uint64_t no, const struct account *a, uint64_t as_of);
 
 /** Read an account row; the id is borrowed until the next step. Errors: ERR_CORRUPT. */
 MUST_CHECK enum err db_account_read(sqlite3_stmt *stmt, uint64_t *no, struct account *out, uint64_t *as_of);
+
+/** CRC-32C of a history mark. */
+uint32_t db_mark_crc(const struct book_mark *m);
+
+#define DB_MARK_COLUMNS "seq,time_us,crc"
+
+/** Read the mark of entry n of an account from a row of DB_MARK_COLUMNS. Errors: ERR_CORRUPT. */
+MUST_CHECK enum err db_mark_read(sqlite3_stmt *stmt, uint64_t account, uint64_t n, struct book_mark *out);
+
+/**
+ * A blob of idempotency keys. Each names the one before it, and meta names the newest ("keys_end") and the newest of those
+ * that were dropped ("keys_dropped"), so that a lost one is missed: a forgotten key would let a payment happen twice.
+ */
+struct db_keys {
+    uint64_t last_seq; /* of its last entry */
+    uint64_t prev_seq; /* last_seq of the blob before it, 0: it is the first */
+    int64_t time_us;   /* when it was written: not before any of its keys */
+    const void *entries; /* struct key_entry, not aligned; borrowed */
+    size_t count;
+};
+
+#define DB_KEYS_COLUMNS "last_seq,prev_seq,time_us,data,crc"
+
+uint32_t db_keys_crc(const struct db_keys *k);
+
+/** Read a blob from a row of DB_KEYS_COLUMNS; entries are borrowed until the next step. Errors: ERR_CORRUPT. */
+MUST_CHECK enum err db_keys_read(sqlite3_stmt *stmt, struct db_keys *out);
+
+struct key_entry db_keys_at(const struct db_keys *k, size_t i);
+
+/** The named number that the writer counts up to find out whether a full disk has room again; it means nothing. */
+#define DB_META_PROBE "probe"
 
 /** CRC-32C of a named number, as table meta keeps them. */
 uint32_t db_meta_crc(const char *key, int64_t value);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -84,6 +85,7 @@ static void close_all(struct store *s)
     journal_close(&e->journal);
     book_fx_fini(&e->fx);
     book_fini(&e->book);
+    pthread_rwlock_destroy(&e->snapshots);
     queue_fini(&e->reads);
     queue_fini(&e->inbox);
     if (e->lock_fd >= 0) {
@@ -175,6 +177,23 @@ static void file_make_private(const char *path)
     }
 }
 
+/* Empty the log into the file, synced. Where somebody reads an old snapshot (a backup, verify) it cannot be emptied now; then
+ * sync the log as it is, and leave the rest to later. */
+static enum err log_sync(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    enum err e = db_err(db, sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+
+    if (e != ERR_BUSY) {
+        return e;
+    }
+    (void)sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log == NULL || log->pMethods == NULL) {
+        return ERR_IO;
+    }
+    return db_err(db, log->pMethods->xSync(log, SQLITE_SYNC_NORMAL));
+}
+
 static enum err files_open(struct embedded *e, const struct embedded_options *o, struct err_text *why)
 {
     char path[DB_PATH_BYTES_MAX], wal_path[DB_PATH_BYTES_MAX + 8];
@@ -200,12 +219,15 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
     if (o->sweep_rows_min != 0) {
         e->journal.sweep_rows_min = o->sweep_rows_min;
     }
-    err = recover(&e->journal, &e->book, clock_wall_us() - (int64_t)o->idempotency_ttl_us, &e->replayed, why);
+    err = recover(&e->journal, &e->book, clock_wall_us(), (int64_t)o->idempotency_ttl_us, &e->replayed, why);
     if (err != ERR_OK) {
         return err;
     }
+    /* reading everything once filled caches that the writer will not need */
+    (void)sqlite3_db_release_memory(db);
+    (void)malloc_trim(0);
     /* what a killed process wrote but never synced is visible now, and may be answered from: sync it first */
-    err = db_err(db, sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    err = log_sync(db);
     if (err != ERR_OK) {
         db_why(why, db, "cannot sync the recovered journal");
         return err;
@@ -222,7 +244,7 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
     if (err != ERR_OK) {
         return err;
     }
-    return checkpoint_start(&e->checkpoint, db, o->checkpoint_pages != 0 ? (int)o->checkpoint_pages : CHECKPOINT_PAGES,
+    return checkpoint_start(&e->checkpoint, db, &e->snapshots, o->checkpoint_pages != 0 ? (int)o->checkpoint_pages : CHECKPOINT_PAGES,
                             e->shard, e->series.checkpoint_seconds);
 }
 
@@ -242,6 +264,20 @@ static enum err threads_start(struct embedded *e, struct err_text *why)
     }
     (void)pthread_setname_np(e->writer, "mw-writer");
     return ERR_OK;
+}
+
+static bool snapshots_init(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+    bool is_made;
+
+    if (pthread_rwlockattr_init(&attr) != 0) {
+        return false;
+    }
+    is_made = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0 &&
+              pthread_rwlock_init(lock, &attr) == 0;
+    (void)pthread_rwlockattr_destroy(&attr);
+    return is_made;
 }
 
 enum err embedded_open(const struct embedded_options *o, struct store **out, struct err_text *why)
@@ -268,6 +304,9 @@ enum err embedded_open(const struct embedded_options *o, struct store **out, str
     if (queue_init(&e->reads, (size_t)o->inbox_max * 2) != ERR_OK) {
         goto fail_inbox;
     }
+    if (!snapshots_init(&e->snapshots)) {
+        goto fail_reads;
+    }
     if (o->metrics != NULL) {
         e->series = *o->series;
         if ((err = metrics_shard_new(o->metrics, &e->shard)) != ERR_OK) {
@@ -278,6 +317,8 @@ enum err embedded_open(const struct embedded_options *o, struct store **out, str
         (err = book_make(e, o)) != ERR_OK || (err = files_open(e, o, why)) != ERR_OK) {
         goto fail;
     }
+    e->key_now_us = e->book.last_time_us != 0 ? e->book.last_time_us : clock_wall_us();
+    e->key_mono_us = clock_mono_us();
     writer_publish(e);
     if ((err = threads_start(e, why)) != ERR_OK) {
         goto fail;
@@ -289,6 +330,8 @@ enum err embedded_open(const struct embedded_options *o, struct store **out, str
 fail:
     close_all(&e->store);
     return err;
+fail_reads:
+    queue_fini(&e->reads);
 fail_inbox:
     queue_fini(&e->inbox);
 fail_alloc:

@@ -39,6 +39,7 @@ struct embedded {
     struct queue reads; /* loops and writer -> readers */
     uint32_t batch_max;
     uint64_t ttl_us;
+    pthread_rwlock_t snapshots; /* readers hold it shared while they read; see checkpoint_turn. Prefers the writer */
     int lock_fd;
     /* the writer's own while it runs */
     struct book book;
@@ -51,6 +52,8 @@ struct embedded {
     struct embedded_metrics series;
     pthread_t writer;
     bool has_writer;
+    int64_t key_now_us;    /* the clock that keys expire by: never faster than the monotonic one */
+    uint64_t key_mono_us;  /* when it was last set */
     bool is_fatal; /* nothing is written any more */
     void (*on_fatal)(void *ctx);
     void *on_fatal_ctx;

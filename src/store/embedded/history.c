@@ -56,6 +56,8 @@ static struct place step_back(const struct walk *w, struct place at, const struc
 static enum err mark_get(struct walk *w, uint64_t n, struct place *out, int64_t *time_us)
 {
     sqlite3_stmt *stmt = w->r->stmts[READ_MARK];
+    struct book_mark mark;
+    enum err e;
     int rc;
 
     (void)sqlite3_reset(stmt);
@@ -65,9 +67,12 @@ static enum err mark_get(struct walk *w, uint64_t n, struct place *out, int64_t 
     if (rc != SQLITE_ROW) {
         return rc == SQLITE_DONE ? ERR_CORRUPT : db_err(w->r->db, rc);
     }
-    *out = (struct place){.n = n, .seq = (uint64_t)sqlite3_column_int64(stmt, 0)};
-    *time_us = sqlite3_column_int64(stmt, 1);
-    return ERR_OK;
+    e = db_mark_read(stmt, w->no, n, &mark);
+    if (e == ERR_OK) {
+        *out = (struct place){.n = n, .seq = mark.seq};
+        *time_us = mark.time_us;
+    }
+    return e;
 }
 
 /* The nearest place at or above entry n that is known without walking. */

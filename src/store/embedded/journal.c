@@ -1,7 +1,6 @@
 #include "store/embedded/journal.h"
 
 #include "base/assert.h"
-#include "base/crc32c.h"
 #include "base/mem.h"
 
 static const char *const statements[STMT_COUNT] = {
@@ -9,15 +8,16 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_COMMIT] = "COMMIT",
     [STMT_ROLLBACK] = "ROLLBACK",
     [STMT_RECORD] = "INSERT INTO journal(" DB_RECORD_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-    [STMT_MARK] = "INSERT INTO history_mark(account,n,seq,time_us) VALUES(?,?,?,?)",
+    [STMT_MARK] = "INSERT INTO history_mark(account,n," DB_MARK_COLUMNS ") VALUES(?,?,?,?,?)",
     [STMT_ACCOUNT] = ("INSERT INTO account(" DB_ACCOUNT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
                      "ON CONFLICT(no) DO UPDATE SET status=excluded.status,overdraft=excluded.overdraft,"
                      "balance=excluded.balance,held=excluded.held,version=excluded.version,entries=excluded.entries,"
                      "last_seq=excluded.last_seq,metadata_seq=excluded.metadata_seq,updated_us=excluded.updated_us,"
                      "as_of=excluded.as_of,crc=excluded.crc"),
     [STMT_BLOCK] = "INSERT INTO block(last_seq,first_seq,accounts,prev_hash,hash) VALUES(?,?,?,?,?)",
-    [STMT_KEYS] = "INSERT INTO key_blob(last_seq,time_us,data,crc) VALUES(?,?,?,?)",
-    [STMT_KEYS_DROP] = "DELETE FROM key_blob WHERE last_seq=(SELECT min(last_seq) FROM key_blob) AND time_us<?",
+    [STMT_KEYS] = "INSERT INTO key_blob(" DB_KEYS_COLUMNS ") VALUES(?,?,?,?,?)",
+    [STMT_KEYS_OLD] = "SELECT last_seq FROM key_blob WHERE last_seq=(SELECT min(last_seq) FROM key_blob) AND time_us<?",
+    [STMT_KEYS_DROP] = "DELETE FROM key_blob WHERE last_seq=?",
     [STMT_META] = ("INSERT INTO meta(key,value,crc) VALUES(?,?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value,"
                    "crc=excluded.crc"),
 };
@@ -108,6 +108,7 @@ static enum err write_marks(struct journal *j, const struct book_fx *fx)
         bind(stmt, 2, (int64_t)fx->marks[i].n);
         bind(stmt, 3, (int64_t)fx->marks[i].seq);
         bind(stmt, 4, fx->marks[i].time_us);
+        bind(stmt, 5, db_mark_crc(&fx->marks[i]));
         e = db_run(j->db, stmt);
     }
     return e;
@@ -149,28 +150,61 @@ static enum err write_meta(struct journal *j, const char *key, int64_t value)
 static enum err write_keys(struct journal *j, const struct book *b)
 {
     sqlite3_stmt *stmt = j->stmts[STMT_KEYS];
-    uint64_t count = b->keys.next - j->keys_stored;
-    struct key_entry *entries;
+    struct key_entry *entries = mem_alloc_array(KEY_BLOB_ENTRIES, sizeof(*entries));
+    struct db_keys blob;
+    size_t count = 0;
     enum err e;
 
-    count = count < KEY_BLOB_ENTRIES ? count : KEY_BLOB_ENTRIES;
-    entries = mem_alloc_array(count, sizeof(*entries));
     if (entries == NULL) {
         return ERR_NOMEM;
     }
-    for (uint64_t i = 0; i < count; i++) {
-        entries[i] = *keys_at(&b->keys, j->keys_stored + i);
+    while (count < KEY_BLOB_ENTRIES && j->keys_stored < b->keys.next) {
+        const struct key_entry *entry = keys_at(&b->keys, j->keys_stored++);
+        if (entry->seq != 0) { /* not one that was used again and retired */
+            entries[count++] = *entry;
+        }
     }
-    bind(stmt, 1, (int64_t)entries[count - 1].seq);
-    bind(stmt, 2, b->last_time_us);
-    bind_bytes(stmt, 3, entries, count * sizeof(*entries));
-    bind(stmt, 4, crc32c(entries, count * sizeof(*entries)));
+    if (count == 0) {
+        mem_free(entries);
+        return ERR_OK;
+    }
+    blob = (struct db_keys){.last_seq = entries[count - 1].seq,
+                            .prev_seq = j->keys_seq,
+                            .time_us = b->last_time_us,
+                            .entries = entries,
+                            .count = count};
+    bind(stmt, 1, (int64_t)blob.last_seq);
+    bind(stmt, 2, (int64_t)blob.prev_seq);
+    bind(stmt, 3, blob.time_us);
+    bind_bytes(stmt, 4, entries, count * sizeof(*entries));
+    bind(stmt, 5, db_keys_crc(&blob));
     e = db_run(j->db, stmt);
     mem_free(entries);
     if (e == ERR_OK) {
-        j->keys_stored += count;
+        j->keys_seq = blob.last_seq;
+        e = write_meta(j, "keys_end", (int64_t)blob.last_seq);
     }
     return e;
+}
+
+/* Drop the oldest blob where all its keys have expired. */
+static enum err drop_keys(struct journal *j, int64_t expire_before_us)
+{
+    sqlite3_stmt *old = j->stmts[STMT_KEYS_OLD];
+    int64_t last_seq;
+    enum err e;
+    int rc;
+
+    bind(old, 1, expire_before_us);
+    rc = sqlite3_step(old);
+    last_seq = rc == SQLITE_ROW ? sqlite3_column_int64(old, 0) : 0;
+    (void)sqlite3_reset(old);
+    if (rc != SQLITE_ROW) {
+        return rc == SQLITE_DONE ? ERR_OK : db_err(j->db, rc);
+    }
+    bind(j->stmts[STMT_KEYS_DROP], 1, last_seq);
+    e = db_run(j->db, j->stmts[STMT_KEYS_DROP]);
+    return e == ERR_OK ? write_meta(j, "keys_dropped", last_seq) : e;
 }
 
 /* A bounded piece of the pass over changed accounts; when it ends, recovery may start later. */
@@ -222,12 +256,26 @@ static enum err swept_reserve(struct journal *j, unsigned count)
     return ERR_OK;
 }
 
+/*
+ * What a failed COMMIT means. Where a write into the log failed, the commit is not in it. Anything else may have failed behind
+ * the sync, such as growing the log's index: then the next start would find the commit, so nobody may be told that it is not.
+ */
+static enum err commit_failed(const struct journal *j, enum err e)
+{
+    const int rc = sqlite3_extended_errcode(j->db);
+
+    if (e == ERR_BUSY || (e == ERR_DISK_FULL && (rc == SQLITE_FULL || rc == SQLITE_IOERR_WRITE))) {
+        return e;
+    }
+    return e == ERR_CORRUPT ? e : ERR_IO;
+}
+
 /* BEGIN, write, COMMIT; on failure everything of this transaction is gone and the journal's own state as before. */
 static enum err transact(struct journal *j, struct book *b, const struct book_fx *fx, unsigned sweep_budget,
                          int64_t expire_before_us)
 {
     const struct sweep sweep_before = j->sweep;
-    const uint64_t keys_before = j->keys_stored;
+    const uint64_t keys_before = j->keys_stored, keys_seq_before = j->keys_seq;
     uint8_t hash[DB_HASH_BYTES];
     enum err e = swept_reserve(j, sweep_budget + (fx == NULL ? 0 : fx->record_count));
 
@@ -242,13 +290,19 @@ static enum err transact(struct journal *j, struct book *b, const struct book_fx
                        (e = write_opened(j, b, fx)) != ERR_OK)) {
         goto undo;
     }
-    if (b->keys.next - j->keys_stored >= KEY_BLOB_ENTRIES) {
-        bind(j->stmts[STMT_KEYS_DROP], 1, expire_before_us);
-        if ((e = write_keys(j, b)) != ERR_OK || (e = db_run(j->db, j->stmts[STMT_KEYS_DROP])) != ERR_OK) {
+    if (b->keys.next - j->keys_stored >= KEY_BLOB_ENTRIES && (e = write_keys(j, b)) != ERR_OK) {
+        goto undo;
+    }
+    if ((e = write_sweep(j, b, sweep_budget)) != ERR_OK) {
+        goto undo;
+    }
+    for (int i = 0; i < KEY_BLOBS_DROPPED && j->keys_seq != keys_seq_before; i++) { /* faster than they are written */
+        if ((e = drop_keys(j, expire_before_us)) != ERR_OK) {
             goto undo;
         }
     }
-    if ((e = write_sweep(j, b, sweep_budget)) != ERR_OK || (e = db_run(j->db, j->stmts[STMT_COMMIT])) != ERR_OK) {
+    if ((e = db_run(j->db, j->stmts[STMT_COMMIT])) != ERR_OK) {
+        e = commit_failed(j, e);
         goto undo;
     }
     memcpy(j->last_hash, hash, sizeof(hash));
@@ -264,6 +318,7 @@ undo:
     }
     j->sweep = sweep_before;
     j->keys_stored = keys_before;
+    j->keys_seq = keys_seq_before;
     return e;
 }
 

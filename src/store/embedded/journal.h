@@ -12,16 +12,17 @@
 #include "store/embedded/db.h"
 
 enum {
-    SWEEP_ROWS_MIN = 65536,       /* records between the starts of two sweeps, at least */
+    SWEEP_ROWS_MIN = 262144,      /* records between the starts of two sweeps, at least */
     SWEEP_ROWS_PER_ACCOUNT = 2,   /* and at least this many a account, so that a sweep finds its pages full of changes */
     SWEEP_RECORDS_PER_ROW = 8,    /* one swept account for so many records of the commit */
     SWEEP_BASE = 4,               /* and these in any case */
     SWEEP_LOOK = 4096,            /* accounts looked at for each one to sweep, at most */
     KEY_BLOB_ENTRIES = 4096,      /* idempotency keys a blob; fewer at the end of a sweep */
+    KEY_BLOBS_DROPPED = 2,        /* expired blobs dropped by a commit that writes one */
 };
 
 enum journal_stmt {
-    STMT_BEGIN, STMT_COMMIT, STMT_ROLLBACK, STMT_RECORD, STMT_MARK, STMT_ACCOUNT, STMT_BLOCK, STMT_KEYS, STMT_KEYS_DROP,
+    STMT_BEGIN, STMT_COMMIT, STMT_ROLLBACK, STMT_RECORD, STMT_MARK, STMT_ACCOUNT, STMT_BLOCK, STMT_KEYS, STMT_KEYS_OLD, STMT_KEYS_DROP,
     STMT_META, STMT_COUNT
 };
 
@@ -40,6 +41,7 @@ struct journal {
     uint8_t last_hash[DB_HASH_BYTES];
     struct sweep sweep;
     uint32_t sweep_rows_min;   /* SWEEP_ROWS_MIN, or less in tests */
+    uint64_t keys_seq;         /* last_seq of the newest blob; 0: there was none yet */
     uint64_t keys_stored;      /* entries of the book's keys below this number are in blobs */
     uint64_t *swept;           /* accounts written by this commit: clean once it is durable. Owned */
     unsigned swept_count, swept_cap;
@@ -53,7 +55,7 @@ void journal_close(struct journal *j);
 /**
  * Make a batch durable: after ERR_OK it survives a power cut.
  *
- * Units:   expire_before_us: blobs of keys older than this are dropped, one a commit.
+ * Units:   expire_before_us: blobs of keys older than this are dropped, a few at a time.
  * Errors:  ERR_DISK_FULL, ERR_BUSY, ERR_NOMEM: nothing was written, the caller undoes the batch and goes on;
  *          ERR_IO, ERR_CORRUPT: what is on the disk is not known: stop writing.
  * Thread:  writer; blocks for the sync.

@@ -8,11 +8,11 @@ static const char *const statements[READ_STMT_COUNT] = {
     [READ_BEGIN] = "BEGIN",
     [READ_END] = "COMMIT",
     [READ_RECORD] = "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq=?",
-    [READ_TIME] = "SELECT time_us FROM journal WHERE seq=?",
     [READ_LAST] = "SELECT max(seq) FROM journal",
     [READ_ACCOUNT] = "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE no=?",
-    [READ_MARK] = "SELECT seq,time_us FROM history_mark WHERE account=? AND n=?",
-    [READ_ACCOUNTS] = "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE id>? AND id>=? ORDER BY id LIMIT ?",
+    [READ_MARK] = "SELECT " DB_MARK_COLUMNS " FROM history_mark WHERE account=? AND n=?",
+    [READ_ACCOUNTS_FROM] = "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE id>=? ORDER BY id LIMIT ?",
+    [READ_ACCOUNTS_BEHIND] = "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE id>? ORDER BY id LIMIT ?",
 };
 
 enum err reader_open(struct reader *r, const char *path, struct err_text *why)
@@ -110,9 +110,8 @@ static enum err read_metadata(struct reader *r, uint64_t seq, struct arena *a, s
 }
 
 /* One row of a page of accounts: does it belong, and is there room? */
-static enum err take_account(struct reader *r, struct store_op *op)
+static enum err take_account(struct reader *r, sqlite3_stmt *stmt, struct store_op *op)
 {
-    sqlite3_stmt *stmt = r->stmts[READ_ACCOUNTS];
     struct account row;
     uint64_t no, as_of;
     struct slice id;
@@ -138,9 +137,19 @@ static enum err take_account(struct reader *r, struct store_op *op)
     return e;
 }
 
+/* Does `last` stand at or behind the first id that a prefix could begin, in the order of bytes? */
+static bool is_behind(struct slice last, struct slice prefix)
+{
+    const size_t len = last.len < prefix.len ? last.len : prefix.len;
+    const int order = len == 0 ? 0 : memcmp(last.ptr, prefix.ptr, len);
+
+    return last.len > 0 && (order > 0 || (order == 0 && last.len >= prefix.len));
+}
+
 static enum err read_accounts(struct reader *r, struct store_op *op)
 {
-    sqlite3_stmt *stmt = r->stmts[READ_ACCOUNTS];
+    const struct slice prefix = op->accounts.prefix;
+    sqlite3_stmt *stmt = r->stmts[READ_ACCOUNTS_FROM];
     char last[LEDGER_ACCOUNT_ID_BYTES_MAX] = "";
     size_t last_len = 0;
     int looked = 0, rc;
@@ -155,10 +164,16 @@ static enum err read_accounts(struct reader *r, struct store_op *op)
         op->result.outcome = OUTCOME_INVALID_CURSOR;
         return ERR_OK;
     }
-    (void)sqlite3_bind_text(stmt, 1, last, (int)last_len, SQLITE_STATIC);
-    (void)sqlite3_bind_text(stmt, 2, op->accounts.prefix.ptr == NULL ? "" : op->accounts.prefix.ptr,
-                            (int)op->accounts.prefix.len, SQLITE_STATIC);
-    (void)sqlite3_bind_int(stmt, 3, STORE_HISTORY_LOOKED_MAX);
+    if (is_behind(slice_make(last, last_len), prefix)) { /* the page goes on behind the cursor */
+        stmt = r->stmts[READ_ACCOUNTS_BEHIND];
+        rc = sqlite3_bind_text(stmt, 1, last, (int)last_len, SQLITE_TRANSIENT);
+    } else {
+        rc = sqlite3_bind_text(stmt, 1, prefix.ptr == NULL ? "" : prefix.ptr, (int)prefix.len, SQLITE_STATIC);
+    }
+    if (rc != SQLITE_OK) {
+        return db_err(r->db, rc);
+    }
+    (void)sqlite3_bind_int(stmt, 2, STORE_HISTORY_LOOKED_MAX);
     while (e == ERR_OK && !op->has_more && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
         struct slice id;
         if (rc != SQLITE_ROW) {
@@ -166,10 +181,10 @@ static enum err read_accounts(struct reader *r, struct store_op *op)
             break;
         }
         id = slice_make((const char *)sqlite3_column_text(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
-        if (id.len > sizeof(last) || !slice_starts_with(id, op->accounts.prefix)) {
+        if (id.len > sizeof(last) || !slice_starts_with(id, prefix)) {
             break; /* ids are read in order: none behind it has the prefix */
         }
-        e = take_account(r, op);
+        e = take_account(r, stmt, op);
         if (!op->has_more) { /* the page's last look: where the next one begins */
             memcpy(last, id.ptr, id.len);
             last_len = id.len;

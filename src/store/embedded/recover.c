@@ -1,7 +1,6 @@
 #include "store/embedded/recover.h"
 
 #include "base/assert.h"
-#include "base/crc32c.h"
 #include "base/mem.h"
 
 struct recovery {
@@ -46,6 +45,9 @@ static enum err read_end(struct recovery *r)
         return damaged(r, "the journal does not end with its last hash block, at record", (uint64_t)last);
     }
     e = db_meta_get(db, "sweep_start", &start);
+    if (e == ERR_CORRUPT) {
+        return damaged(r, "where the last sweep started; it says record", (uint64_t)start);
+    }
     if (e != ERR_OK && e != ERR_NOT_FOUND) {
         return sql_failed(r, e, "cannot read where the last sweep started");
     }
@@ -56,6 +58,45 @@ static enum err read_end(struct recovery *r)
     r->accounts = (uint64_t)accounts;
     r->sweep_start = (uint64_t)start;
     return ERR_OK;
+}
+
+/* The time of a record, by its checksum; 0 for record 0. */
+static enum err read_time(struct recovery *r, uint64_t seq, int64_t *time_us)
+{
+    struct record rec;
+    sqlite3_stmt *stmt = NULL;
+    enum err e;
+
+    *time_us = 0;
+    if (seq == 0) {
+        return ERR_OK;
+    }
+    e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db, "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq=?", -1,
+                                            &stmt, NULL));
+    if (e != ERR_OK) {
+        return sql_failed(r, e, "cannot read the journal");
+    }
+    (void)sqlite3_bind_int64(stmt, 1, (int64_t)seq);
+    if (sqlite3_step(stmt) != SQLITE_ROW || db_record_read(stmt, &rec) != ERR_OK) {
+        e = damaged(r, "record", seq);
+    } else {
+        *time_us = rec.time_us;
+    }
+    (void)sqlite3_finalize(stmt);
+    return e;
+}
+
+/*
+ * From which time on keys count. The newest record tells better than the wall clock what time it was for this ledger: one
+ * that is ahead at start must not forget keys, and one that was ahead once must not either.
+ */
+static enum err read_expiry(struct recovery *r, int64_t wall_us, int64_t ttl_us)
+{
+    int64_t last_us;
+    enum err e = read_time(r, r->last_seq, &last_us);
+
+    r->expire_before_us = (last_us < wall_us ? last_us : wall_us) - ttl_us;
+    return e;
 }
 
 static enum err load_row(struct recovery *r, sqlite3_stmt *stmt)
@@ -100,18 +141,61 @@ static enum err load_accounts(struct recovery *r)
     return e;
 }
 
-/* Put a key, or move it where an expired one was used again: the newer answer is the one that was given last. */
+/* The index must name every account once: pages of accounts are read by it, and nobody would miss one that is left out. */
+static enum err check_index(struct recovery *r)
+{
+    char before[LEDGER_ACCOUNT_ID_BYTES_MAX] = "";
+    uint64_t count = 0;
+    size_t before_len = 0;
+    sqlite3_stmt *stmt;
+    enum err e;
+    int rc;
+
+    e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db,
+                                            "SELECT no,id FROM account INDEXED BY account_id ORDER BY id,currency", -1,
+                                            &stmt, NULL));
+    if (e != ERR_OK) {
+        return sql_failed(r, e, "cannot read the index of accounts");
+    }
+    while (e == ERR_OK && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
+        const uint64_t no = (uint64_t)sqlite3_column_int64(stmt, 0);
+        const char *text = (const char *)sqlite3_column_text(stmt, 1);
+        const struct slice id = slice_make(text, (size_t)sqlite3_column_bytes(stmt, 1));
+        const struct account *a = no >= 1 && no <= r->b->account_count ? book_account(r->b, no) : NULL;
+        int order;
+        if (rc != SQLITE_ROW) {
+            e = sql_failed(r, db_err(r->j->db, rc), "cannot read the index of accounts");
+            break;
+        }
+        if (text == NULL || a == NULL || !slice_equal(id, slice_make(a->id, a->id_len))) {
+            e = damaged(r, "the index entry of account", no);
+            break;
+        }
+        order = memcmp(before, id.ptr, before_len < id.len ? before_len : id.len);
+        if (order > 0 || (order == 0 && before_len >= id.len && !slice_equal(id, LEDGER_WORLD))) {
+            e = damaged(r, "the index is out of order at account", no);
+        }
+        memcpy(before, id.ptr, id.len);
+        before_len = id.len;
+        count++;
+    }
+    (void)sqlite3_finalize(stmt);
+    if (e == ERR_OK && count != r->b->account_count) {
+        return damaged(r, "the index of accounts misses some; it has", count);
+    }
+    return e;
+}
+
+/*
+ * Put a key. Where an expired one was used again the newer answer is the one that was given last, and it is put as new, so
+ * that it reaches a blob of its own. More keys than a service may hold are loaded too: it refuses new ones then.
+ */
 static enum err key_load(struct recovery *r, const uint8_t *scope, uint64_t seq, int64_t time_us)
 {
     enum err e;
 
     if (keys_find(&r->b->keys, scope) != 0) {
-        keys_move(&r->b->keys, scope, seq);
-        return ERR_OK;
-    }
-    if (keys_is_full(&r->b->keys)) {
-        err_text_set(r->why, "the ledger holds more idempotency keys than idempotency-max allows");
-        return ERR_NOMEM;
+        keys_retire(&r->b->keys, scope);
     }
     e = keys_reserve(&r->b->keys, scope);
     if (e == ERR_OK) {
@@ -122,53 +206,66 @@ static enum err key_load(struct recovery *r, const uint8_t *scope, uint64_t seq,
 
 static enum err load_blob(struct recovery *r, sqlite3_stmt *stmt)
 {
-    const uint64_t last = (uint64_t)sqlite3_column_int64(stmt, 0);
-    const int64_t time_us = sqlite3_column_int64(stmt, 1);
-    const char *bytes = sqlite3_column_blob(stmt, 2);
-    const size_t len = (size_t)sqlite3_column_bytes(stmt, 2);
+    struct db_keys blob;
     struct key_entry entry = {0};
     enum err e;
 
-    if (len == 0 || len % sizeof(entry) != 0 || (int64_t)crc32c(bytes, len) != sqlite3_column_int64(stmt, 3)) {
-        return damaged(r, "the keys up to record", last);
+    if (db_keys_read(stmt, &blob) != ERR_OK || blob.prev_seq != r->keys_seq || blob.last_seq > r->last_seq) {
+        return damaged(r, "the keys up to record", (uint64_t)sqlite3_column_int64(stmt, 0));
     }
-    for (size_t at = 0; at < len; at += sizeof(entry)) {
-        memcpy(&entry, bytes + at, sizeof(entry));
-        if (entry.seq == 0 || entry.seq > r->last_seq) {
+    for (size_t i = 0; i < blob.count && blob.time_us >= r->expire_before_us; i++) {
+        entry = db_keys_at(&blob, i);
+        if (entry.seq == 0 || entry.seq > blob.last_seq) {
             return damaged(r, "a key at record", entry.seq);
         }
-        if ((e = key_load(r, entry.scope, entry.seq, time_us)) != ERR_OK) {
+        if ((e = key_load(r, entry.scope, entry.seq, blob.time_us)) != ERR_OK) {
             return e;
         }
     }
-    if (entry.seq != last) {
-        return damaged(r, "the keys up to record", last);
+    r->keys_seq = blob.last_seq;
+    return ERR_OK;
+}
+
+/* Where the blobs begin, or end. 0 where none was dropped, or written. */
+static enum err read_keys_bound(struct recovery *r, const char *key, uint64_t *seq)
+{
+    int64_t number = 0;
+    enum err e = db_meta_get(r->j->db, key, &number);
+
+    if (e == ERR_CORRUPT) {
+        return damaged(r, "the bounds of the stored keys; one says record", (uint64_t)number);
     }
-    r->keys_seq = last;
+    if (e != ERR_OK && e != ERR_NOT_FOUND) {
+        return sql_failed(r, e, "cannot read which keys there are");
+    }
+    *seq = (uint64_t)number;
     return ERR_OK;
 }
 
 static enum err load_keys(struct recovery *r)
 {
     sqlite3_stmt *stmt;
-    int64_t last = 0;
-    bool found;
+    uint64_t end = 0;
     enum err e;
     int rc;
 
-    if ((e = db_number(r->j->db, "SELECT max(last_seq) FROM key_blob", &last, &found)) != ERR_OK ||
-        (e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db,
-                                                 "SELECT last_seq,time_us,data,crc FROM key_blob WHERE time_us>=? "
-                                                 "ORDER BY last_seq",
-                                                 -1, &stmt, NULL))) != ERR_OK) {
+    if ((e = read_keys_bound(r, "keys_dropped", &r->keys_seq)) != ERR_OK ||
+        (e = read_keys_bound(r, "keys_end", &end)) != ERR_OK) {
+        return e;
+    }
+    e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db, "SELECT " DB_KEYS_COLUMNS " FROM key_blob ORDER BY last_seq", -1,
+                                            &stmt, NULL));
+    if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the keys");
     }
-    r->keys_seq = (uint64_t)last; /* also where all blobs have expired */
-    (void)sqlite3_bind_int64(stmt, 1, r->expire_before_us);
     while (e == ERR_OK && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
         e = rc == SQLITE_ROW ? load_blob(r, stmt) : sql_failed(r, db_err(r->j->db, rc), "cannot read the keys");
     }
     (void)sqlite3_finalize(stmt);
+    if (e == ERR_OK && r->keys_seq != end) {
+        e = damaged(r, "the keys are missing up to record", end);
+    }
+    r->j->keys_seq = r->keys_seq;
     r->j->keys_stored = r->b->keys.next;
     return e;
 }
@@ -237,8 +334,11 @@ static enum err read_base(struct recovery *r)
     if (r->sweep_start == 0) {
         return ERR_OK;
     }
-    (void)sqlite3_snprintf(sizeof(sql), sql, "SELECT b.hash,j.time_us FROM block b,journal j WHERE b.last_seq=%lld AND "
-                           "j.seq=b.last_seq", (long long)r->sweep_start);
+    e = read_time(r, r->sweep_start, &r->b->last_time_us);
+    if (e != ERR_OK) {
+        return e;
+    }
+    (void)sqlite3_snprintf(sizeof(sql), sql, "SELECT hash FROM block WHERE last_seq=%lld", (long long)r->sweep_start);
     e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db, sql, -1, &stmt, NULL));
     if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the journal");
@@ -247,7 +347,6 @@ static enum err read_base(struct recovery *r)
         e = damaged(r, "no hash block ends at record", r->sweep_start);
     } else {
         memcpy(r->j->last_hash, sqlite3_column_blob(stmt, 0), DB_HASH_BYTES);
-        r->b->last_time_us = sqlite3_column_int64(stmt, 1);
     }
     (void)sqlite3_finalize(stmt);
     return e;
@@ -307,16 +406,19 @@ static enum err replay(struct recovery *r)
     return e;
 }
 
-enum err recover(struct journal *j, struct book *b, int64_t expire_before_us, uint64_t *replayed, struct err_text *why)
+enum err recover(struct journal *j, struct book *b, int64_t wall_us, int64_t ttl_us, uint64_t *replayed,
+                 struct err_text *why)
 {
-    struct recovery r = {.j = j, .b = b, .why = why, .expire_before_us = expire_before_us};
+    struct recovery r = {.j = j, .b = b, .why = why};
     uint64_t bad_no = 0;
     enum err e;
 
     ASSERT(b->account_count == 0 && b->last_seq == 0);
     err_text_set(why, "%s", "out of memory");
     memset(j->last_hash, 0, sizeof(j->last_hash));
-    if ((e = read_end(&r)) == ERR_OK && (e = load_accounts(&r)) == ERR_OK && (e = load_keys(&r)) == ERR_OK &&
+    if ((e = read_end(&r)) == ERR_OK && (e = read_expiry(&r, wall_us, ttl_us)) == ERR_OK &&
+        (e = load_accounts(&r)) == ERR_OK &&
+        (e = check_index(&r)) == ERR_OK && (e = load_keys(&r)) == ERR_OK &&
         (e = replay(&r)) == ERR_OK && (e = book_check(b, &bad_no)) != ERR_OK) {
         (void)damaged(&r, "the balances do not sum to zero, or account", bad_no);
     }

@@ -2,8 +2,8 @@
 #include "base/assert.h"
 #include "store/embedded/reader.h"
 
-/* The first record at or after a time; 0: none. Times never fall with seq, so halving finds it. */
-static enum err first_at(struct reader *r, int64_t time_us, uint64_t *seq)
+/* The first record at or after a time; *last + 1: none. Times never fall with seq, so halving finds it. */
+static enum err first_at(struct reader *r, int64_t time_us, uint64_t *seq, uint64_t *last)
 {
     uint64_t low = 1, high;
     sqlite3_stmt *stmt = r->stmts[READ_LAST];
@@ -14,17 +14,16 @@ static enum err first_at(struct reader *r, int64_t time_us, uint64_t *seq)
     if (rc != SQLITE_ROW) {
         return rc == SQLITE_DONE ? ERR_CORRUPT : db_err(r->db, rc);
     }
-    high = (uint64_t)sqlite3_column_int64(stmt, 0) + 1; /* no record: NULL reads as 0 */
-    stmt = r->stmts[READ_TIME];
+    *last = (uint64_t)sqlite3_column_int64(stmt, 0); /* no record: NULL reads as 0 */
+    high = *last + 1;
     while (low < high) {
         uint64_t mid = low + (high - low) / 2;
-        (void)sqlite3_reset(stmt);
-        (void)sqlite3_bind_int64(stmt, 1, (int64_t)mid);
-        rc = sqlite3_step(stmt);
-        if (rc != SQLITE_ROW) {
-            return rc == SQLITE_DONE ? ERR_CORRUPT : db_err(r->db, rc);
+        struct record rec; /* whole, with its checksum: a damaged time would lead astray in silence */
+        enum err e = reader_record(r, mid, &rec);
+        if (e != ERR_OK) {
+            return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
         }
-        if (sqlite3_column_int64(stmt, 0) < time_us) {
+        if (rec.time_us < time_us) {
             low = mid + 1;
         } else {
             high = mid;
@@ -81,18 +80,18 @@ enum err reader_transaction(struct reader *r, struct store_op *op)
 {
     uint64_t nos[STORE_ENTRIES_MAX];
     struct store_entry words = {0};
-    uint64_t seq = 0;
-    enum err e = first_at(r, op->tx_time_us, &seq);
+    uint64_t seq = 0, last = 0;
+    enum err e = first_at(r, op->tx_time_us, &seq, &last);
 
     op->entries = arena_alloc(&op->out, STORE_ENTRIES_MAX * sizeof(*op->entries));
     if (op->entries == NULL) {
         return ERR_NOMEM;
     }
-    while (e == ERR_OK) {
+    for (; e == ERR_OK && seq <= last; seq++) {
         struct record rec;
-        e = reader_record(r, seq++, &rec);
-        if (e == ERR_NOT_FOUND || (e == ERR_OK && rec.time_us != op->tx_time_us)) {
-            e = ERR_OK;
+        e = reader_record(r, seq, &rec);
+        e = e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+        if (e == ERR_OK && rec.time_us != op->tx_time_us) {
             break;
         }
         if (e != ERR_OK || rec.tag != op->tx_tag || !is_movement(&rec)) {

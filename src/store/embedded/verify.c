@@ -5,7 +5,6 @@
 #include <time.h>
 
 #include "base/assert.h"
-#include "base/crc32c.h"
 #include "base/mem.h"
 #include "base/prng.h"
 #include "store/embedded/embedded.h"
@@ -13,10 +12,12 @@
 #include "store/embedded/wal_check.h"
 
 enum { VERIFY_BATCH = 16, VERIFY_KEYS_MAX = 1000000000 };
+#define VERIFY_TTL_MIN_US (INT64_C(600) * 1000000) /* no service forgets a key sooner */
 
 /* One account as its row has it, to be compared when the fold has come to as_of. */
 struct row {
-    struct account account; /* id NULL: the book's is compared when it was read */
+    struct account account; /* id NULL: compared by id_hash */
+    uint64_t id_hash;
     uint64_t as_of;
     bool is_compared;
 };
@@ -31,6 +32,9 @@ struct verifier {
     void *digest;
     struct buf canonical;
     uint8_t last_hash[DB_HASH_BYTES];
+    uint64_t keys_seq;   /* last_seq of the blob before */
+    uint64_t sweep_start; /* where a start would begin to replay */
+    sqlite3_stmt *times; /* one record's time by its position */
     sqlite3_stmt *marks; /* one mark by (account, n) */
 };
 
@@ -67,7 +71,7 @@ static enum err each_row(struct verifier *v, const char *sql, enum err (*take)(s
 
 static enum err take_row(struct verifier *v, sqlite3_stmt *stmt)
 {
-    uint64_t no, as_of;
+    uint64_t no, as_of, id_hash;
     struct account a;
     struct row *grown;
 
@@ -81,8 +85,9 @@ static enum err take_row(struct verifier *v, sqlite3_stmt *stmt)
         }
         v->rows = grown;
     }
+    id_hash = hash_bytes(&v->book.hash_key, slice_make(a.id, a.id_len));
     a.id = NULL; /* borrowed from the statement; the opening record has it too */
-    v->rows[v->row_count++] = (struct row){.account = a, .as_of = as_of};
+    v->rows[v->row_count++] = (struct row){.account = a, .id_hash = id_hash, .as_of = as_of};
     return ERR_OK;
 }
 
@@ -96,7 +101,9 @@ static enum err row_compare(struct verifier *v, uint64_t no)
         return ERR_OK;
     }
     row->is_compared = true;
-    folded.id = NULL;
+    if (hash_bytes(&v->book.hash_key, slice_make(folded.id, folded.id_len)) != row->id_hash) {
+        return bad(v, "the row has another id than the record that opened it, of account", no);
+    }
     if (folded.balance != row->account.balance || folded.held != row->account.held ||
         folded.overdraft != row->account.overdraft || folded.version != row->account.version ||
         folded.entries != row->account.entries || folded.last_seq != row->account.last_seq ||
@@ -117,13 +124,20 @@ static enum err side_before(struct verifier *v, const struct record *r, uint64_t
     if (no > v->row_count || no > v->book.account_count) {
         return bad(v, "an account that does not exist is named by record", r->seq);
     }
-    return r->seq > v->rows[no - 1].as_of ? row_compare(v, no) : ERR_OK;
+    if (r->seq <= v->rows[no - 1].as_of) {
+        return ERR_OK;
+    }
+    if (r->seq <= v->sweep_start) { /* a start would replay from there: the row must have had this record */
+        return bad(v, "the row is older than the last sweep, of account", no);
+    }
+    return row_compare(v, no);
 }
 
 /* An entry that must have left a mark: is it there, and right? */
 static enum err mark_check(struct verifier *v, const struct record *r, uint64_t no)
 {
     const struct account *a = no == 0 || r->kind == RECORD_OPEN ? NULL : book_account(&v->book, no);
+    struct book_mark mark;
 
     if (a == NULL || a->entries % LEDGER_MARK_EVERY != 0) {
         return ERR_OK;
@@ -131,8 +145,8 @@ static enum err mark_check(struct verifier *v, const struct record *r, uint64_t 
     (void)sqlite3_reset(v->marks);
     (void)sqlite3_bind_int64(v->marks, 1, (int64_t)no);
     (void)sqlite3_bind_int64(v->marks, 2, (int64_t)a->entries);
-    if (sqlite3_step(v->marks) != SQLITE_ROW || (uint64_t)sqlite3_column_int64(v->marks, 0) != r->seq ||
-        sqlite3_column_int64(v->marks, 1) != r->time_us) {
+    if (sqlite3_step(v->marks) != SQLITE_ROW || db_mark_read(v->marks, no, a->entries, &mark) != ERR_OK ||
+        mark.seq != r->seq || mark.time_us != r->time_us) {
         return bad(v, "the history mark is missing or wrong at record", r->seq);
     }
     v->report->marks++;
@@ -142,6 +156,7 @@ static enum err mark_check(struct verifier *v, const struct record *r, uint64_t 
 static enum err key_check(struct verifier *v, const struct record *r)
 {
     struct idem idem;
+    uint64_t before;
     enum err e;
 
     if (r->idem.len == 0) {
@@ -151,9 +166,14 @@ static enum err key_check(struct verifier *v, const struct record *r)
         return bad(v, "the key is damaged of record", r->seq);
     }
     v->report->keys++;
-    if (keys_find(&v->book.keys, idem.scope) != 0) {
-        keys_move(&v->book.keys, idem.scope, r->seq); /* used again after it had expired */
-        return ERR_OK;
+    before = keys_find(&v->book.keys, idem.scope);
+    if (before != 0) { /* used again: only after it had expired */
+        (void)sqlite3_reset(v->times);
+        (void)sqlite3_bind_int64(v->times, 1, (int64_t)before);
+        if (sqlite3_step(v->times) != SQLITE_ROW || r->time_us - sqlite3_column_int64(v->times, 0) < VERIFY_TTL_MIN_US) {
+            return bad(v, "a key was used twice within its life, again at record", r->seq);
+        }
+        keys_retire(&v->book.keys, idem.scope);
     }
     e = keys_reserve(&v->book.keys, idem.scope);
     if (e == ERR_OK) {
@@ -234,20 +254,61 @@ static enum err take_block(struct verifier *v, sqlite3_stmt *block)
 /* Every key in a blob is a key of the journal, at its last place; those that expired may be missing from blobs. */
 static enum err take_blob(struct verifier *v, sqlite3_stmt *stmt)
 {
-    const char *bytes = sqlite3_column_blob(stmt, 0);
-    const size_t len = (size_t)sqlite3_column_bytes(stmt, 0);
-    struct key_entry entry;
+    struct db_keys blob;
 
-    if (len == 0 || len % sizeof(entry) != 0 || (int64_t)crc32c(bytes, len) != sqlite3_column_int64(stmt, 1)) {
-        return bad(v, "the keys are damaged in blob", (uint64_t)sqlite3_column_int64(stmt, 2));
+    if (db_keys_read(stmt, &blob) != ERR_OK || blob.prev_seq != v->keys_seq) {
+        return bad(v, "the keys are damaged or missing up to record", (uint64_t)sqlite3_column_int64(stmt, 0));
     }
-    for (size_t at = 0; at < len; at += sizeof(entry)) {
-        memcpy(&entry, bytes + at, sizeof(entry));
+    v->keys_seq = blob.last_seq;
+    for (size_t i = 0; i < blob.count; i++) {
+        const struct key_entry entry = db_keys_at(&blob, i);
         if (keys_find(&v->book.keys, entry.scope) < entry.seq) {
             return bad(v, "a stored key is not in the journal at record", entry.seq);
         }
     }
     return ERR_OK;
+}
+
+/* The blobs of keys, from the newest that was dropped to the end that meta names. */
+static enum err blobs_check(struct verifier *v)
+{
+    int64_t dropped = 0, end = 0;
+    enum err e = db_meta_get(v->db, "keys_dropped", &dropped);
+
+    v->keys_seq = (uint64_t)dropped;
+    if (e == ERR_OK || e == ERR_NOT_FOUND) {
+        e = db_meta_get(v->db, "keys_end", &end);
+    }
+    if (e != ERR_OK && e != ERR_NOT_FOUND) {
+        return failed(v, sqlite3_errcode(v->db), "which keys there are is damaged");
+    }
+    e = each_row(v, "SELECT " DB_KEYS_COLUMNS " FROM key_blob ORDER BY last_seq", take_blob);
+    return e == ERR_OK && v->keys_seq != (uint64_t)end ? bad(v, "the keys are missing up to record", (uint64_t)end) : e;
+}
+
+static enum err take_meta(struct verifier *v, sqlite3_stmt *stmt)
+{
+    const char *key = (const char *)sqlite3_column_text(stmt, 0);
+
+    if (key == NULL || (strcmp(key, DB_META_PROBE) != 0 &&
+                        sqlite3_column_int64(stmt, 2) != (int64_t)db_meta_crc(key, sqlite3_column_int64(stmt, 1)))) {
+        err_text_set(v->why, "%s: a named number is damaged: %s", sqlite3_db_filename(v->db, "main"),
+                     key == NULL ? "" : key);
+        return ERR_CORRUPT;
+    }
+    return ERR_OK;
+}
+
+/* What SQLite itself can say: rows against their index, pages against each other. */
+static enum err take_integrity(struct verifier *v, sqlite3_stmt *stmt)
+{
+    const char *text = (const char *)sqlite3_column_text(stmt, 0);
+
+    if (text != NULL && strcmp(text, "ok") == 0) {
+        return ERR_OK;
+    }
+    err_text_set(v->why, "%s: SQLite's integrity check: %s", sqlite3_db_filename(v->db, "main"), text == NULL ? "" : text);
+    return ERR_CORRUPT;
 }
 
 static enum err ends_check(struct verifier *v)
@@ -284,19 +345,37 @@ static enum err ends_check(struct verifier *v)
     return ERR_OK;
 }
 
+static enum err read_sweep_start(struct verifier *v)
+{
+    int64_t start = 0;
+    enum err e = db_meta_get(v->db, "sweep_start", &start);
+
+    v->sweep_start = (uint64_t)start;
+    if (e == ERR_CORRUPT) {
+        return bad(v, "where the last sweep started is damaged; it says record", v->sweep_start);
+    }
+    return e == ERR_OK || e == ERR_NOT_FOUND ? ERR_OK : failed(v, sqlite3_errcode(v->db), "cannot read");
+}
+
 static enum err verify_snapshot(struct verifier *v)
 {
-    enum err e;
+    enum err e = read_sweep_start(v);
     int rc;
 
-    if ((rc = sqlite3_prepare_v2(v->db, "SELECT seq,time_us FROM history_mark WHERE account=? AND n=?", -1, &v->marks,
-                                 NULL)) != SQLITE_OK) {
+    if (e != ERR_OK) {
+        return e;
+    }
+    if ((rc = sqlite3_prepare_v2(v->db, "SELECT " DB_MARK_COLUMNS " FROM history_mark WHERE account=? AND n=?", -1, &v->marks,
+                                 NULL)) != SQLITE_OK ||
+        (rc = sqlite3_prepare_v2(v->db, "SELECT time_us FROM journal WHERE seq=?", -1, &v->times, NULL)) != SQLITE_OK) {
         return failed(v, rc, "cannot read");
     }
     if ((e = each_row(v, "SELECT " DB_ACCOUNT_COLUMNS " FROM account ORDER BY no", take_row)) != ERR_OK ||
         (e = each_row(v, "SELECT last_seq,first_seq,accounts,prev_hash,hash FROM block ORDER BY last_seq",
                       take_block)) != ERR_OK ||
-        (e = each_row(v, "SELECT data,crc,last_seq FROM key_blob ORDER BY last_seq", take_blob)) != ERR_OK) {
+        (e = blobs_check(v)) != ERR_OK ||
+        (e = each_row(v, "SELECT key,value,crc FROM meta", take_meta)) != ERR_OK ||
+        (e = each_row(v, "PRAGMA integrity_check(1)", take_integrity)) != ERR_OK) {
         return e;
     }
     return ends_check(v);
@@ -338,6 +417,7 @@ enum err embedded_verify(const char *dir, struct verify_report *report, struct e
         e = verify_snapshot(&v);
     }
     (void)sqlite3_finalize(v.marks);
+    (void)sqlite3_finalize(v.times);
     if (v.digest != NULL) {
         block_hash_free(v.digest, &v.canonical);
     }

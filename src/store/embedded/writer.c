@@ -41,12 +41,12 @@ static void reply(struct embedded *e, struct store_op *op, enum store_status sta
 }
 
 /* Hand on to the readers; where they are swamped, say so. */
-static void pass_to_readers(struct embedded *e, struct queue_list *ops)
+static void pass_to_readers(struct embedded *e, struct queue_list *ops, bool is_urgent)
 {
     struct queue_link *link;
 
     if (ops->head != NULL) {
-        (void)queue_put(&e->reads, ops);
+        (void)(is_urgent ? queue_put_first(&e->reads, ops) : queue_put(&e->reads, ops));
     }
     while ((link = queue_list_pop(ops)) != NULL) {
         struct store_op *op = (struct store_op *)link;
@@ -99,20 +99,21 @@ static bool needs_file(const struct store_op *op)
 /* After the commit, or after a batch of reads alone: everybody gets what he came for. */
 static void turn_reply(struct embedded *e, struct queue_list *turn)
 {
-    struct queue_list reads = {0};
+    struct queue_list reads = {0}, histories = {0};
     struct queue_link *link;
 
     while ((link = queue_list_pop(turn)) != NULL) {
         struct store_op *op = (struct store_op *)link;
-        if (needs_file(op)) {
-            queue_list_push(&reads, link);
+        if (needs_file(op)) { /* repeated answers are one look-up: they need not wait behind histories */
+            queue_list_push(op->kind == STORE_HISTORY ? &histories : &reads, link);
         } else if (op->kind == STORE_POST && op->result.outcome == OUTCOME_KEYS_FULL) {
             reply(e, op, STORE_UNAVAILABLE);
         } else {
             reply(e, op, STORE_DONE);
         }
     }
-    pass_to_readers(e, &reads);
+    pass_to_readers(e, &reads, true);
+    pass_to_readers(e, &histories, false);
 }
 
 /* The batch was undone: writes did not happen; what was answered before, and reads, are answered from the book as it is. */
@@ -168,9 +169,25 @@ static void health_set(struct embedded *e, enum store_health health, enum err wh
     }
 }
 
-static int64_t expire_before(const struct embedded *e, int64_t now_us)
+/*
+ * Keys older than this have expired. The clock for it follows the wall clock, but never runs faster than the monotonic one:
+ * a wall clock that jumps ahead for a moment must not make the ledger forget keys.
+ */
+static int64_t expire_before(const struct embedded *e)
 {
-    return now_us - (int64_t)e->ttl_us;
+    return e->key_now_us - (int64_t)e->ttl_us;
+}
+
+static void key_clock_turn(struct embedded *e, int64_t wall_us, uint64_t mono_us)
+{
+    const int64_t next_us = e->key_now_us + (int64_t)(mono_us - e->key_mono_us);
+
+    if (next_us <= wall_us) {
+        e->key_now_us = next_us;
+    } else if (e->key_now_us < wall_us) {
+        e->key_now_us = wall_us;
+    }
+    e->key_mono_us = mono_us;
 }
 
 /* Take one operation into the batch. False: the batch has no room for it. */
@@ -204,10 +221,10 @@ static bool turn_take(struct embedded *e, struct store_op *op, int64_t now_us, u
     return true;
 }
 
-static void turn_commit(struct embedded *e, struct queue_list *turn, const struct book_point *start, int64_t now_us)
+static void turn_commit(struct embedded *e, struct queue_list *turn, const struct book_point *start)
 {
     const uint64_t start_us = clock_mono_us();
-    enum err err = journal_commit(&e->journal, &e->book, &e->fx, expire_before(e, now_us));
+    enum err err = journal_commit(&e->journal, &e->book, &e->fx, expire_before(e));
 
     if (err == ERR_OK) {
         metrics_observe(e->shard, e->series.commit_seconds, clock_mono_us() - start_us);
@@ -236,11 +253,12 @@ static void turn_run(struct embedded *e, struct queue_list *in)
     enum err err;
 
     atomic_store_explicit(&e->busy_since_us, mono_us, memory_order_relaxed);
-    keys_expire(&e->book.keys, expire_before(e, now_us), EMBEDDED_EXPIRE_PER_TURN);
+    key_clock_turn(e, now_us, mono_us);
+    keys_expire(&e->book.keys, expire_before(e), EMBEDDED_EXPIRE_PER_TURN);
     while (in->head != NULL && turn_take(e, (struct store_op *)in->head, now_us, mono_us, &turn, in)) {
     }
     if (!e->is_fatal && e->fx.record_count > 0) { /* once fatal, what is in fx is the batch that failed */
-        turn_commit(e, &turn, &start, now_us);
+        turn_commit(e, &turn, &start);
     } else {
         turn_reply(e, &turn);
     }
@@ -268,7 +286,7 @@ void writer_publish(struct embedded *e)
 /* On a full disk, with nobody writing: is there room again? */
 static void probe(struct embedded *e)
 {
-    static const char sql[] = "INSERT INTO meta(key,value,crc) VALUES('probe',1,0) ON CONFLICT(key) DO UPDATE SET "
+    static const char sql[] = "INSERT INTO meta(key,value,crc) VALUES('" DB_META_PROBE "',1,0) ON CONFLICT(key) DO UPDATE SET "
                               "value=value+1";
     enum err err = db_exec(e->journal.db, sql);
 
@@ -338,12 +356,15 @@ void *reader_run(void *ctx)
 
     while (queue_wait(&me->store->reads, 1, &in)) { /* one at a time, so that the other readers get the rest */
         struct store_op *op = (struct store_op *)queue_list_pop(&in);
+        struct store_sink *sink = op->sink; /* once the writer has op, it may be answered and gone */
         const bool is_fresh = op->kind == STORE_TRANSACTION || op->kind == STORE_ACCOUNTS;
         struct queue_list out = {0};
-        if (is_fresh && (!store_claim(op) || op->deadline_mono_us <= clock_mono_us())) {
-            op->status = STORE_UNAVAILABLE;
+        if ((is_fresh && !store_claim(op)) || op->deadline_mono_us <= clock_mono_us()) {
+            op->status = op->kind == STORE_POST ? STORE_UNKNOWN : STORE_UNAVAILABLE; /* nobody waits for it any more */
         } else {
+            (void)pthread_rwlock_rdlock(&me->store->snapshots);
             reader_answer(&me->reader, op);
+            (void)pthread_rwlock_unlock(&me->store->snapshots);
         }
         queue_list_push(&out, &op->link);
         if (goes_on(op)) {
@@ -352,7 +373,7 @@ void *reader_run(void *ctx)
                 op->status = STORE_UNAVAILABLE;
             }
         }
-        store_complete(op->sink, &out);
+        store_complete(sink, &out);
     }
     return NULL;
 }

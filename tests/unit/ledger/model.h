@@ -94,8 +94,8 @@ static inline struct record *model_emit(struct model *m, struct model_answer *a,
     return r;
 }
 
-static inline uint64_t model_add(struct model *m, struct model_answer *a, struct slice id, struct currency c,
-                                 int64_t overdraft, bool has_metadata)
+static inline uint64_t model_add(struct model *m, struct model_answer *a, struct slice id,
+                                 struct currency c, int64_t overdraft, bool has_metadata)
 {
     struct record *r = model_emit(m, a, RECORD_OPEN);
     struct model_account *account = &m->accounts[m->account_count++];
@@ -127,8 +127,8 @@ static inline void model_touch(struct model_account *a, const struct record *r)
     a->version++;
 }
 
-static inline void model_move(struct model *m, struct model_answer *answer, enum record_kind kind, uint64_t from, uint64_t to,
-                              int64_t amount, int64_t held)
+static inline void model_move(struct model *m, struct model_answer *answer, enum record_kind kind,
+                              uint64_t from, uint64_t to, int64_t amount, int64_t held)
 {
     struct record *r = model_emit(m, answer, kind);
     struct model_account *a = &m->accounts[from - 1];
@@ -151,7 +151,8 @@ static inline void model_move(struct model *m, struct model_answer *answer, enum
     }
 }
 
-static inline enum outcome model_open(struct model *m, const struct posting *p, struct model_answer *a)
+static inline enum outcome model_open(struct model *m, const struct posting *p,
+                                      struct model_answer *a)
 {
     struct record_extra x;
     unsigned exponent = 0;
@@ -192,8 +193,8 @@ static inline bool model_if_match_fails(const struct posting *p, const struct mo
 }
 
 /* The guards, in the order of the contract, each over all legs before the next. */
-static inline enum outcome model_judge(const struct model *m, const struct posting *p, struct model_leg *legs,
-                                       struct currency *c)
+static inline enum outcome model_judge(const struct model *m, const struct posting *p,
+                                       struct model_leg *legs, struct currency *c)
 {
     __int128 sum = 0;
     unsigned exponent = 0;
@@ -224,7 +225,8 @@ static inline enum outcome model_judge(const struct model *m, const struct posti
         sum += legs[i].delta;
     }
     for (unsigned i = 0; i < p->leg_count; i++) {
-        if ((legs[i].no != 0 && legs[i].before.currency != c->code) || (p->currency.code != 0 && p->currency.code != c->code)) {
+        if ((legs[i].no != 0 && legs[i].before.currency != c->code) ||
+            (p->currency.code != 0 && p->currency.code != c->code)) {
             return OUTCOME_CURRENCY_MISMATCH;
         }
     }
@@ -269,7 +271,8 @@ static inline enum outcome model_judge(const struct model *m, const struct posti
  * Which money went to whom: lay all that goes out end to end, in the order of the legs, and all that comes in beside it.
  * Where a stretch of the one lies beside a stretch of the other, there is a record of that length.
  */
-static inline void model_pair(struct model *m, const struct posting *p, const struct model_leg *legs, struct model_answer *a)
+static inline void model_pair(struct model *m, const struct posting *p,
+                              const struct model_leg *legs, struct model_answer *a)
 {
     bool has_moved[LEDGER_LEGS_MAX] = {false};
     int64_t out_at = 0, in_at;
@@ -285,9 +288,11 @@ static inline void model_pair(struct model *m, const struct posting *p, const st
                 continue;
             }
             start = in_at > out_at ? in_at : out_at;
-            end = in_at + legs[i].delta < out_at - legs[o].delta ? in_at + legs[i].delta : out_at - legs[o].delta;
+            end = in_at + legs[i].delta < out_at - legs[o].delta ? in_at + legs[i].delta
+                                                                 : out_at - legs[o].delta;
             if (end > start) {
-                model_move(m, a, p->kind, legs[o].no, legs[i].no, end - start, has_moved[o] ? 0 : legs[o].held);
+                model_move(m, a, p->kind, legs[o].no, legs[i].no, end - start,
+                           has_moved[o] ? 0 : legs[o].held);
                 has_moved[o] = true;
             }
             in_at += legs[i].delta;
@@ -301,7 +306,8 @@ static inline void model_pair(struct model *m, const struct posting *p, const st
     }
 }
 
-static inline enum outcome model_movement(struct model *m, const struct posting *p, struct model_answer *a)
+static inline enum outcome model_movement(struct model *m, const struct posting *p,
+                                          struct model_answer *a)
 {
     struct model_leg legs[LEDGER_LEGS_MAX];
     struct currency c = {0};
@@ -331,7 +337,8 @@ static inline uint64_t model_key_find(const struct model *m, const uint8_t scope
 }
 
 /* What book_apply must do with this posting; the model moves on. */
-static inline void model_apply(struct model *m, const struct posting *p, int64_t now_us, struct model_answer *a)
+static inline void model_apply(struct model *m, const struct posting *p, int64_t now_us,
+                               struct model_answer *a)
 {
     a->record_count = 0;
     a->amount = 0;

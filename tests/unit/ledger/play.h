@@ -13,7 +13,8 @@ enum { PLAY_NAMES = 24, PLAY_AMOUNTS = 14, PLAY_OUTCOMES = 80 };
 
 struct play {
     struct stage s;
-    struct model m, start_m, batch_m, group_m; /* now, at first, at the batch's start, at the group's */
+    struct model m, start_m, batch_m,
+        group_m; /* now, at first, at the batch's start, at the group's */
     struct book_point batch, group;
     uint64_t batch_hash, group_hash;
     uint64_t (*choose)(void *ctx, uint64_t below);
@@ -30,20 +31,50 @@ static inline uint64_t pick(struct play *g, uint64_t below)
 static inline struct slice play_name(struct play *g)
 {
     static const char *const names[PLAY_NAMES] = {
-        "a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l",
-        "user:1@home", "A", "b.", "0", "kw1", "kw2", "jp1", "jp2",
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+        "g",
+        "h",
+        "i",
+        "j",
+        "k",
+        "l",
+        "user:1@home",
+        "A",
+        "b.",
+        "0",
+        "kw1",
+        "kw2",
+        "jp1",
+        "jp2",
         "a-name-of-exactly-sixty-four-bytes-0123456789-0123456789-0123457",
         "a-name-of-exactly-sixty-four-bytes-0123456789-0123456789-0123458",
-        "frozen", "closed"};
+        "frozen",
+        "closed"};
     /* most of it on a few hot accounts */
     return slice_of(names[pick(g, pick(g, 4) == 0 ? PLAY_NAMES : 8)]);
 }
 
 static inline struct decimal play_amount(struct play *g)
 {
-    static const struct decimal amounts[PLAY_AMOUNTS] = {
-        {1, 0}, {1, 1}, {25, 0}, {1, -2}, {199, -2}, {5, -1}, {1, 2}, {1, 3},
-        {1, -3}, {1, -4}, {999999999999999, -2}, {999999999999999, 0}, {1, 12}, {999999999999998, -2}};
+    static const struct decimal amounts[PLAY_AMOUNTS] = {{1, 0},
+                                                         {1, 1},
+                                                         {25, 0},
+                                                         {1, -2},
+                                                         {199, -2},
+                                                         {5, -1},
+                                                         {1, 2},
+                                                         {1, 3},
+                                                         {1, -3},
+                                                         {1, -4},
+                                                         {999999999999999, -2},
+                                                         {999999999999999, 0},
+                                                         {1, 12},
+                                                         {999999999999998, -2}};
     return amounts[pick(g, pick(g, 8) == 0 ? PLAY_AMOUNTS : 8)];
 }
 
@@ -123,7 +154,8 @@ static inline struct posting play_posting(struct play *g, struct idem *idem)
         e = posting_transfer(a, play_name(g), play_name(g), play_amount(g), &w, &p);
     } else if (kind < 85) {
         w.reference = SLICE_NONE;
-        e = posting_open(a, play_name(g), pick(g, 2) == 0 ? (struct decimal){0, 0} : play_amount(g), &w, &p);
+        e = posting_open(a, play_name(g), pick(g, 2) == 0 ? (struct decimal){0, 0} : play_amount(g),
+                         &w, &p);
     } else {
         e = play_many(g, &p);
     }
@@ -145,22 +177,28 @@ static inline struct posting play_posting(struct play *g, struct idem *idem)
 
 static inline void play_check_record(const struct record *got, const struct record *wanted)
 {
-    ASSERT(got->seq == wanted->seq && got->time_us == wanted->time_us && got->kind == wanted->kind && got->tag == 0);
+    ASSERT(got->seq == wanted->seq && got->time_us == wanted->time_us &&
+           got->kind == wanted->kind && got->tag == 0);
     ASSERT(got->debit == wanted->debit && got->credit == wanted->credit);
     ASSERT(got->amount == wanted->amount && got->held == wanted->held);
-    ASSERT(got->debit_balance == wanted->debit_balance && got->credit_balance == wanted->credit_balance);
+    ASSERT(got->debit_balance == wanted->debit_balance &&
+           got->credit_balance == wanted->credit_balance);
     ASSERT(got->debit_prev == wanted->debit_prev && got->credit_prev == wanted->credit_prev);
     ASSERT(record_check(got) == ERR_OK);
 }
 
-static inline void play_check_account(const struct book *b, uint64_t no, const struct model_account *wanted)
+static inline void play_check_account(const struct book *b, uint64_t no,
+                                      const struct model_account *wanted)
 {
     const struct account *got = book_account(b, no);
 
     ASSERT(got->id_len == wanted->id_len && memcmp(got->id, wanted->id, wanted->id_len) == 0);
-    ASSERT(got->currency == wanted->currency && got->exponent == wanted->exponent && got->status == wanted->status);
-    ASSERT(got->balance == wanted->balance && got->held == wanted->held && got->overdraft == wanted->overdraft);
-    ASSERT(got->version == wanted->version && got->entries == wanted->entries && got->last_seq == wanted->last_seq);
+    ASSERT(got->currency == wanted->currency && got->exponent == wanted->exponent &&
+           got->status == wanted->status);
+    ASSERT(got->balance == wanted->balance && got->held == wanted->held &&
+           got->overdraft == wanted->overdraft);
+    ASSERT(got->version == wanted->version && got->entries == wanted->entries &&
+           got->last_seq == wanted->last_seq);
     ASSERT(got->metadata_seq == wanted->metadata_seq);
     ASSERT(got->created_us == wanted->created_us && got->updated_us == wanted->updated_us);
 }
@@ -266,16 +304,19 @@ static inline void play_fini(struct play *g)
     stage_fini(&g->s);
 }
 
-static inline void play_check_result(const struct play *g, const struct posting *p, const struct posting_result *out)
+static inline void play_check_result(const struct play *g, const struct posting *p,
+                                     const struct posting_result *out)
 {
     ASSERT(out->kind == p->kind && out->language == p->language && !out->is_replay && out->tag == 0);
     if (out->outcome == OUTCOME_OK && p->kind == RECORD_OPEN) {
         const uint64_t no = model_find(&g->m, p->legs[0].account, 0);
         const struct model_account *a = &g->m.accounts[no - 1];
         ASSERT(out->opened.no == no && slice_equal(out->opened.id, p->legs[0].account));
-        ASSERT(out->opened.overdraft == a->overdraft && out->opened.balance == 0 && out->opened.version == 1);
+        ASSERT(out->opened.overdraft == a->overdraft && out->opened.balance == 0 &&
+               out->opened.version == 1);
         ASSERT(out->opened.currency.code == a->currency && out->opened.exponent == a->exponent);
-        ASSERT(out->opened.metadata_seq == a->metadata_seq && (a->metadata_seq != 0) == (out->opened_metadata.ptr != NULL));
+        ASSERT(out->opened.metadata_seq == a->metadata_seq &&
+               (a->metadata_seq != 0) == (out->opened_metadata.ptr != NULL));
     } else if (out->outcome == OUTCOME_OK) {
         unsigned side = 0;
         for (unsigned i = 0; i < p->leg_count && side < POSTING_SIDES_MAX; i++) {
@@ -317,7 +358,8 @@ static inline void play_post(struct play *g)
     model_apply(&g->m, &p, g->s.now_us, &wanted);
     (void)book_apply(&g->s.b, &p, g->s.now_us, &g->s.fx, &out);
     ASSERT(out.outcome == wanted.outcome && out.seq == wanted.seq);
-    ASSERT(out.outcome == OUTCOME_REPLAY || out.outcome == OUTCOME_KEYS_FULL || out.time_us == wanted.time_us);
+    ASSERT(out.outcome == OUTCOME_REPLAY || out.outcome == OUTCOME_KEYS_FULL ||
+           out.time_us == wanted.time_us);
     ASSERT(out.amount == wanted.amount);
     ASSERT(g->s.fx.record_count - before == wanted.record_count);
     ASSERT(wanted.record_count <= book_records_of(&p));
@@ -333,7 +375,8 @@ static inline void play_post(struct play *g)
     g->outcomes[out.outcome]++;
 }
 
-static inline void play_undo(struct play *g, const struct book_point *to, const struct model *m, uint64_t hash)
+static inline void play_undo(struct play *g, const struct book_point *to, const struct model *m,
+                             uint64_t hash)
 {
     book_undo(&g->s.b, &g->s.fx, to);
     g->m = *m;
@@ -394,7 +437,8 @@ static inline void play_check_tape(const struct play *g)
             last[at] = r->seq;
             entries[at]++;
             if (entries[at] % LEDGER_MARK_EVERY == 0) {
-                ASSERT(marks < t->mark_count && t->marks[marks].account == nos[side] && t->marks[marks].seq == r->seq);
+                ASSERT(marks < t->mark_count && t->marks[marks].account == nos[side] &&
+                       t->marks[marks].seq == r->seq);
                 ASSERT(t->marks[marks].n == entries[at] && t->marks[marks].time_us == r->time_us);
                 marks++;
             }
@@ -402,7 +446,8 @@ static inline void play_check_tape(const struct play *g)
     }
     ASSERT(marks == t->mark_count);
     for (uint64_t no = 1; no <= g->m.account_count; no++) {
-        ASSERT(balance[no - 1] == g->m.accounts[no - 1].balance && entries[no - 1] == g->m.accounts[no - 1].entries);
+        ASSERT(balance[no - 1] == g->m.accounts[no - 1].balance &&
+               entries[no - 1] == g->m.accounts[no - 1].entries);
         ASSERT(last[no - 1] == g->m.accounts[no - 1].last_seq);
     }
 }

@@ -13,7 +13,8 @@ enum {
     STAGE_BYTES_MAX = 1 << 30,
 };
 
-static const struct hash_key stage_hash_key = {UINT64_C(0x0123456789abcdef), UINT64_C(0xfedcba9876543210)};
+static const struct hash_key stage_hash_key = {UINT64_C(0x0123456789abcdef),
+                                               UINT64_C(0xfedcba9876543210)};
 
 /* The journal: durable records and marks, with blobs of their own. */
 struct tape {
@@ -108,7 +109,8 @@ static inline void stage_commit(struct stage *s)
     book_commit(&s->b, &s->fx);
 }
 
-static inline enum outcome stage_apply(struct stage *s, const struct posting *p, struct posting_result *out)
+static inline enum outcome stage_apply(struct stage *s, const struct posting *p,
+                                       struct posting_result *out)
 {
     enum err e = book_reserve(&s->b, p, &s->fx);
 
@@ -257,7 +259,8 @@ static inline struct posting stage_debit(struct stage *s, const char *id, const 
     return p;
 }
 
-static inline struct posting stage_transfer(struct stage *s, const char *from, const char *to, const char *amount)
+static inline struct posting stage_transfer(struct stage *s, const char *from, const char *to,
+                                            const char *amount)
 {
     const struct posting_words words = {.open_currency = cur("CNY")};
     struct posting p;
@@ -267,7 +270,8 @@ static inline struct posting stage_transfer(struct stage *s, const char *from, c
     return p;
 }
 
-static inline struct posting stage_open(struct stage *s, const char *id, const char *currency, const char *overdraft)
+static inline struct posting stage_open(struct stage *s, const char *id, const char *currency,
+                                        const char *overdraft)
 {
     const struct posting_words words = {.currency = cur(currency), .open_currency = cur("CNY")};
     struct posting p;
@@ -307,9 +311,11 @@ static inline struct account_view stage_view(const struct stage *s, const char *
 }
 
 /* Load an account with any state, behind the back of every guard; the world of its currency is made first. */
-static inline void stage_load(struct stage *s, const char *id, const char *currency, struct account row)
+static inline void stage_load(struct stage *s, const char *id, const char *currency,
+                              struct account row)
 {
-    struct account world = {.id = "@world", .id_len = 6, .version = 1, .created_us = 1, .updated_us = 1};
+    struct account world = {
+        .id = "@world", .id_len = 6, .version = 1, .created_us = 1, .updated_us = 1};
     unsigned exponent = 0;
     enum err e = currency_exponent(cur(currency), &exponent);
     bool has_world = false;

@@ -28,7 +28,8 @@ static void live(struct stage *s, uint64_t seed)
     (void)stage_must(s, stage_credit(s, "yen", "7"), OUTCOME_OK);
     (void)stage_must(s, stage_credit(s, "c", "10"), OUTCOME_OK);
     (void)stage_must(s, stage_credit(s, "d", "10"), OUTCOME_OK);
-    (void)stage_must(s, (struct posting){.kind = RECORD_TRANSFER, .legs = held, .leg_count = 1}, OUTCOME_OK);
+    (void)stage_must(s, (struct posting){.kind = RECORD_TRANSFER, .legs = held, .leg_count = 1},
+                     OUTCOME_OK);
     for (int i = 0; i < STEPS; i++) {
         const char *from = names[prng_below(&random, 4)], *to = names[prng_below(&random, 4)];
         struct posting p = stage_transfer(s, from, to, "1.50");
@@ -80,9 +81,12 @@ static void rows_of_any_age_end_up_the_same(void **state)
         uint64_t as_of[16];
         live(&s, 77);
         assert_int_equal(book_init(&again, 1, 1000, stage_hash_key), ERR_OK);
-        for (uint64_t no = 1; no <= s.b.account_count; no++) { /* the book as it was at a random moment after the opening */
-            const uint64_t at = book_account(&s.b, no)->created_us > s.tape.records[s.tape.count - 1].time_us ? s.tape.count
-                                                                                                             : prng_below(&random, s.tape.count + 1);
+        for (uint64_t no = 1; no <= s.b.account_count;
+             no++) { /* the book as it was at a random moment after the opening */
+            const uint64_t at =
+                book_account(&s.b, no)->created_us > s.tape.records[s.tape.count - 1].time_us
+                    ? s.tape.count
+                    : prng_below(&random, s.tape.count + 1);
             struct tape part = s.tape;
             part.count = at;
             a_book_from_its_journal(&young, &part, ERR_OK);
@@ -102,7 +106,8 @@ static void rows_of_any_age_end_up_the_same(void **state)
             const uint64_t credit_as_of = r->credit == 0 ? 0 : as_of[r->credit - 1];
             uint64_t from = 0;
             assert_int_equal(book_replay(&again, r, debit_as_of, credit_as_of), ERR_OK);
-            if (r->kind != RECORD_OPEN && r->debit != 0 && r->seq > debit_as_of) { /* its row is older now */
+            if (r->kind != RECORD_OPEN && r->debit != 0 &&
+                r->seq > debit_as_of) { /* its row is older now */
                 assert_true(book_dirty_next(&again, r->debit, 1, &from) == r->debit);
             }
         }
@@ -209,8 +214,13 @@ static void a_lie_on_the_second_side_changes_nothing(void **state)
 
 static struct record held_record(int64_t held)
 {
-    return (struct record){.seq = 10, .time_us = 1000, .kind = RECORD_TRANSFER, .debit = 2, .held = held,
-                           .debit_balance = 10000, .debit_prev = 8};
+    return (struct record){.seq = 10,
+                           .time_us = 1000,
+                           .kind = RECORD_TRANSFER,
+                           .debit = 2,
+                           .held = held,
+                           .debit_balance = 10000,
+                           .debit_prev = 8};
 }
 
 static void held_money_never_falls_below_zero(void **state)
@@ -244,9 +254,27 @@ static void held_money_does_not_creep_past_its_type(void **state)
     book_fini(&b);
 }
 
+/* Nobody can hold more than a balance and an overdraft at their ceilings. */
+static void held_money_has_a_ceiling(void **state)
+{
+    struct record r = held_record(MONEY_MINOR_MAX);
+    struct book b;
+
+    (void)state;
+    small_book(&b); /* 500 are held */
+    assert_int_equal(book_replay(&b, &r, 0, 0), ERR_OK);
+    r.debit_prev = r.seq++;
+    assert_int_equal(book_replay(&b, &r, 0, 0), ERR_CORRUPT);
+    r.held = MONEY_MINOR_MAX - 500;
+    assert_int_equal(book_replay(&b, &r, 0, 0), ERR_OK);
+    assert_true(book_account(&b, 2)->held == 2 * MONEY_MINOR_MAX);
+    book_fini(&b);
+}
+
 static struct record open_record(uint64_t no, struct slice extra)
 {
-    return (struct record){.seq = 10, .time_us = 1000, .kind = RECORD_OPEN, .credit = no, .amount = 77, .extra = extra};
+    return (struct record){
+        .seq = 10, .time_us = 1000, .kind = RECORD_OPEN, .credit = no, .amount = 77, .extra = extra};
 }
 
 static void an_opening_is_checked(void **state)
@@ -260,12 +288,13 @@ static void an_opening_is_checked(void **state)
     small_book(&b);
     assert_int_equal(book_replay(&b, &r, 0, 0), ERR_OK);
     assert_true(book_find(&b, SLICE("c"), &view));
-    assert_true(view.no == 4 && view.overdraft == 77 && view.exponent == 0 && view.version == 1 && view.entries == 0);
+    assert_true(view.no == 4 && view.overdraft == 77 && view.exponent == 0 && view.version == 1 &&
+                view.entries == 0);
     assert_true(view.created_us == 1000 && view.updated_us == 1000 && view.metadata_seq == 10);
     assert_int_equal(book_dirty_next(&b, 1, 100, &next), 4);
     book_fini(&b);
-    assert_refused(open_record(5, SLICE("\1\1\0c\2\4\0CNY\2"))); /* a number is left out */
-    assert_refused(open_record(4, SLICE("\1\1\0a\2\4\0CNY\2"))); /* a is there */
+    assert_refused(open_record(5, SLICE("\1\1\0c\2\4\0CNY\2")));      /* a number is left out */
+    assert_refused(open_record(4, SLICE("\1\1\0a\2\4\0CNY\2")));      /* a is there */
     assert_refused(open_record(4, SLICE("\1\6\0@world\2\4\0CNY\2"))); /* so is its world */
     assert_refused(open_record(4, SLICE("\1\1\0c")));
     assert_refused(open_record(4, SLICE("\2\4\0CNY\2")));
@@ -275,7 +304,8 @@ static void an_opening_is_checked(void **state)
 
 static void a_refusal_moves_position_and_time_alone(void **state)
 {
-    struct record r = {.seq = 10, .time_us = 2000, .kind = RECORD_REFUSAL, .extra = SLICE("\5\3\0\3\6\1")};
+    struct record r = {
+        .seq = 10, .time_us = 2000, .kind = RECORD_REFUSAL, .extra = SLICE("\5\3\0\3\6\1")};
     struct book b;
     uint64_t before;
 
@@ -334,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_lie_on_the_second_side_changes_nothing),
         cmocka_unit_test(held_money_never_falls_below_zero),
         cmocka_unit_test(held_money_does_not_creep_past_its_type),
+        cmocka_unit_test(held_money_has_a_ceiling),
         cmocka_unit_test(an_opening_is_checked),
         cmocka_unit_test(a_refusal_moves_position_and_time_alone),
         cmocka_unit_test(an_opening_may_run_out_of_memory),

@@ -171,6 +171,43 @@ static void undoes_openings_across_borders(void **state)
     stage_fini(&s);
 }
 
+/* One posting that opens two accounts, the second of them the first of a new segment. */
+static void opens_two_across_a_border(void **state)
+{
+    struct stage s;
+    char text[LEDGER_ACCOUNT_ID_BYTES_MAX + 8];
+
+    (void)state;
+    stage_init(&s);
+    for (unsigned n = 0; n < BOOK_SEGMENT - 2; n++) {
+        (void)stage_must(&s, open_of(&s, name_of(n, text)), OUTCOME_OK);
+    }
+    assert_int_equal(s.b.account_count, BOOK_SEGMENT - 1);
+    (void)stage_must(&s, stage_open(&s, "yen", "JPY", "0"), OUTCOME_OK);
+    assert_int_equal(s.b.account_count, BOOK_SEGMENT + 1);
+    assert_int_equal(stage_view(&s, "yen").no, BOOK_SEGMENT + 1);
+    stage_fini(&s);
+}
+
+/* A disk that stays full undoes every batch: that must not cost memory each time. */
+static void undone_openings_give_their_memory_back(void **state)
+{
+    struct stage s;
+    const struct id_chunk *ids;
+
+    (void)state;
+    stage_init(&s);
+    (void)stage_must(&s, stage_credit(&s, "a", "1"), OUTCOME_OK);
+    stage_commit(&s);
+    ids = s.b.ids;
+    for (unsigned n = 0; n < 20000; n++) {
+        apply_and_undo(&s, n, 1);
+        arena_reset(&s.arena);
+    }
+    assert_ptr_equal(s.b.ids, ids);
+    stage_fini(&s);
+}
+
 static void undoes_everything_to_each_point(void **state)
 {
     enum { POINTS = 12 };
@@ -193,7 +230,14 @@ static void undoes_everything_to_each_point(void **state)
             p = stage_credit(&s, i == 0 ? "b" : i == 4 ? "c" : "d", "5"); /* opens */
             break;
         case 1:
-            p = stage_open(&s, i == 1 ? "yen" : i == 5 ? "dinar" : "dollar", i == 1 ? "JPY" : i == 5 ? "KWD" : "USD", "3");
+            p = stage_open(&s,
+                           i == 1   ? "yen"
+                           : i == 5 ? "dinar"
+                                    : "dollar",
+                           i == 1   ? "JPY"
+                           : i == 5 ? "KWD"
+                                    : "USD",
+                           "3");
             break;
         case 2:
             p = stage_transfer(&s, "a", "b", "1");
@@ -209,7 +253,8 @@ static void undoes_everything_to_each_point(void **state)
     for (int i = POINTS - 1; i >= 0; i--) {
         book_undo(&s.b, &s.fx, &points[i]);
         assert_true(book_hash(&s.b) == hashes[i]);
-        assert_true(s.fx.record_count == points[i].record_count && s.fx.mark_count == points[i].mark_count);
+        assert_true(s.fx.record_count == points[i].record_count &&
+                    s.fx.mark_count == points[i].mark_count);
         assert_true(keys_find(&s.b.keys, keys[i].scope) == 0);
     }
     assert_int_equal(s.fx.record_count, 0);
@@ -269,7 +314,8 @@ static void a_failed_reserve_changes_nothing(void **state)
             assert_true(s.b.account_count == accounts && s.b.keys.next == keys);
         }
         mem_fail_at(1, 1);
-        assert_int_equal(book_apply(&s.b, &p, s.now_us++, &s.fx, &(struct posting_result){0}), OUTCOME_OK);
+        assert_int_equal(book_apply(&s.b, &p, s.now_us++, &s.fx, &(struct posting_result){0}),
+                         OUTCOME_OK);
         assert_int_equal(mem_asked(), 0); /* nothing allocates in apply */
         mem_fail_at(0, 0);
         book_commit(&s.b, &s.fx);
@@ -285,12 +331,17 @@ static void a_failed_reserve_changes_nothing(void **state)
 
 static struct account row_of(const char *id, const char *currency)
 {
-    return (struct account){.id = id, .id_len = (uint8_t)strlen(id), .currency = cur(currency).code, .exponent = 2, .version = 1};
+    return (struct account){.id = id,
+                            .id_len = (uint8_t)strlen(id),
+                            .currency = cur(currency).code,
+                            .exponent = 2,
+                            .version = 1};
 }
 
 static void loads_rows_and_refuses_twins(void **state)
 {
-    struct account world = row_of("@world", "CNY"), a = row_of("a", "CNY"), dollars = row_of("@world", "USD");
+    struct account world = row_of("@world", "CNY"), a = row_of("a", "CNY"),
+                   dollars = row_of("@world", "USD");
     struct account_view view;
     struct book b;
 
@@ -307,7 +358,8 @@ static void loads_rows_and_refuses_twins(void **state)
     assert_int_equal(book_load(&b, &dollars), ERR_OK);
     assert_true(b.account_count == 3 && b.world_count == 2);
     assert_true(book_find(&b, SLICE("a"), &view));
-    assert_true(view.no == 2 && view.balance == 5 && view.status == ACCOUNT_FROZEN && view.currency.code == cur("CNY").code);
+    assert_true(view.no == 2 && view.balance == 5 && view.status == ACCOUNT_FROZEN &&
+                view.currency.code == cur("CNY").code);
     book_fini(&b);
 }
 
@@ -362,7 +414,8 @@ static void a_failed_load_changes_nothing(void **state)
 /* World -600.00, a 100.00 with 40.00 held, b 500.00; world of yen 0, y 0 with an overdraft. */
 static void check_book(struct book *b)
 {
-    struct account rows[] = {row_of("@world", "CNY"), row_of("a", "CNY"), row_of("b", "CNY"), row_of("@world", "JPY"), row_of("y", "JPY")};
+    struct account rows[] = {row_of("@world", "CNY"), row_of("a", "CNY"), row_of("b", "CNY"),
+                             row_of("@world", "JPY"), row_of("y", "JPY")};
 
     rows[0].balance = -60000;
     rows[1].balance = 10000;
@@ -378,7 +431,8 @@ static void check_book(struct book *b)
 enum field { BALANCE, HELD, OVERDRAFT };
 
 /* Add to one number of one account (and to the other side, so that the sum stays): what does the check say? */
-static void tamper(uint64_t no, enum field field, int64_t add, uint64_t other, uint64_t wanted_no, enum err wanted)
+static void tamper(uint64_t no, enum field field, int64_t add, uint64_t other, uint64_t wanted_no,
+                   enum err wanted)
 {
     struct book b;
     struct account *a;
@@ -450,6 +504,13 @@ static void the_check_wants_a_world_for_each_currency(void **state)
     assert_int_equal(book_load(&b, &lone), ERR_OK);
     assert_int_equal(book_check(&b, &bad_no), ERR_CORRUPT);
     assert_int_equal(bad_no, 1);
+    book_fini(&b);
+    check_book(&b); /* there are worlds, but not its own */
+    lone.id = "lone";
+    lone.id_len = 4;
+    assert_int_equal(book_load(&b, &lone), ERR_OK);
+    assert_int_equal(book_check(&b, &bad_no), ERR_CORRUPT);
+    assert_int_equal(bad_no, 6);
     book_fini(&b);
 }
 
@@ -546,7 +607,8 @@ static void a_movement_makes_both_sides_dirty(void **state)
     (void)stage_must(&s, stage_credit(&s, "new", "1"), OUTCOME_OK);
     assert_int_equal(book_dirty_next(&s.b, 2, 100, &next), 3);
     book_undo(&s.b, &s.fx, &before);
-    (void)stage_must(&s, stage_open(&s, "other", "CNY", "0"), OUTCOME_OK); /* has the number that "new" had */
+    (void)stage_must(&s, stage_open(&s, "other", "CNY", "0"),
+                     OUTCOME_OK); /* has the number that "new" had */
     assert_int_equal(book_dirty_next(&s.b, 2, 100, &next), 0);
     stage_fini(&s);
 }
@@ -615,6 +677,8 @@ int main(void)
         cmocka_unit_test(counts_what_a_posting_needs),
         cmocka_unit_test(says_when_the_batch_is_full),
         cmocka_unit_test(undoes_openings_across_borders),
+        cmocka_unit_test(opens_two_across_a_border),
+        cmocka_unit_test(undone_openings_give_their_memory_back),
         cmocka_unit_test(undoes_everything_to_each_point),
         cmocka_unit_test(undoes_history_marks),
         cmocka_unit_test(a_failed_reserve_changes_nothing),

@@ -40,7 +40,8 @@ static void assert_same(const struct index *ix, const struct list *l, uint64_t h
         found++;
     }
     for (size_t i = 0; i < l->count; i++) {
-        wanted += l->items[i].hash >> 56 == hash >> 56 && (uint32_t)l->items[i].hash == (uint32_t)hash;
+        wanted +=
+            l->items[i].hash >> 56 == hash >> 56 && (uint32_t)l->items[i].hash == (uint32_t)hash;
     }
     assert_int_equal(found, wanted);
 }
@@ -100,8 +101,8 @@ static void random_insert_and_remove(uint64_t seed, uint64_t spread, size_t most
 static void agrees_with_a_list(void **state)
 {
     (void)state;
-    random_insert_and_remove(1, 4, 300);       /* crowds */
-    random_insert_and_remove(2, 64, 11);       /* a table that never grows */
+    random_insert_and_remove(1, 4, 300);         /* crowds */
+    random_insert_and_remove(2, 64, 11);         /* a table that never grows */
     random_insert_and_remove(3, 4096, LIST_MAX); /* growth */
     random_insert_and_remove(4, UINT32_MAX, LIST_MAX);
 }
@@ -199,10 +200,8 @@ static void aborts_on_misuse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(agrees_with_a_list),
-        cmocka_unit_test(an_empty_index_finds_nothing),
-        cmocka_unit_test(extremes_are_ordinary),
-        cmocka_unit_test(a_failed_growth_changes_nothing),
+        cmocka_unit_test(agrees_with_a_list),    cmocka_unit_test(an_empty_index_finds_nothing),
+        cmocka_unit_test(extremes_are_ordinary), cmocka_unit_test(a_failed_growth_changes_nothing),
         cmocka_unit_test(aborts_on_misuse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-/* The idempotency index against a plain list: found, cut, expired, moved, full, and positions that wrap. */
+/* The idempotency index against a plain list: found, cut, expired, retired, full, and positions that wrap. */
 #include "ledger/keys.h"
 
 #include <setjmp.h>
@@ -107,7 +107,8 @@ static void cut_undoes_put(void **state)
     keys_fini(&k);
 }
 
-static void move_points_elsewhere(void **state)
+/* Used again after it had expired: the old entry keeps its place, empty, and the key stands where it was put last. */
+static void a_retired_key_can_be_put_again(void **state)
 {
     struct keys k;
     uint8_t scope[IDEM_SCOPE_BYTES];
@@ -117,12 +118,16 @@ static void move_points_elsewhere(void **state)
     put(&k, 1, 5, 1);
     put(&k, 2, 6, 1);
     scope_of(1, scope);
-    keys_move(&k, scope, 9);
-    assert_true(find(&k, 1) == 9 && find(&k, 2) == 6 && keys_count(&k) == 2);
+    keys_retire(&k, scope);
+    assert_true(find(&k, 1) == 0 && find(&k, 2) == 6 && keys_count(&k) == 2 && keys_at(&k, 0)->seq == 0);
+    put(&k, 1, 9, 2);
+    assert_true(find(&k, 1) == 9 && find(&k, 2) == 6 && keys_count(&k) == 3);
+    keys_cut(&k, 2);
+    assert_true(find(&k, 1) == 0 && find(&k, 2) == 6 && keys_count(&k) == 2);
     keys_fini(&k);
 }
 
-/* Only whole segments are forgotten, only when all of them is old, and only so many at a time. */
+/* Only when all of a segment is old is any of it forgotten, and only so many at a time. */
 static void expires_whole_old_segments(void **state)
 {
     struct keys k;
@@ -142,15 +147,18 @@ static void expires_whole_old_segments(void **state)
     keys_expire(&k, KEYS_SEGMENT + 1, 1000000);
     assert_int_equal(k.first, KEYS_SEGMENT);
     assert_int_equal(k.segment_count, 2);
-    keys_expire(&k, INT64_MAX, 1000000); /* the last segment is not whole */
+    keys_expire(&k, 2 * KEYS_SEGMENT + 10, 1000000); /* the last segment's newest entry is not older */
     assert_int_equal(k.first, 2 * KEYS_SEGMENT);
     for (uint64_t i = 1; i <= 2 * KEYS_SEGMENT + 10; i++) {
         assert_true(find(&k, i) == (i > 2 * KEYS_SEGMENT ? i : 0));
     }
+    keys_expire(&k, INT64_MAX, 1000000); /* old to the last: empty in the middle of a segment, and usable */
+    assert_true(keys_count(&k) == 0 && k.segment_count == 1);
     for (uint64_t i = 11; i <= KEYS_SEGMENT; i++) {
         put(&k, 2 * KEYS_SEGMENT + i, i, 100000);
     }
-    keys_expire(&k, INT64_MAX, 1000000); /* it is now: empty to the last, and usable */
+    assert_true(find(&k, 3 * KEYS_SEGMENT) == KEYS_SEGMENT);
+    keys_expire(&k, INT64_MAX, 1000000);
     assert_true(keys_count(&k) == 0 && k.segment_count == 0);
     put(&k, 1, 77, 100001);
     assert_true(find(&k, 1) == 77);
@@ -165,11 +173,13 @@ struct item {
 
 enum { ITEMS_MAX = 60000 };
 
-static void list_expire(const struct item *items, uint64_t *first, uint64_t next, int64_t before_us, unsigned most)
+static void list_expire(const struct item *items, uint64_t *first, uint64_t next, int64_t before_us,
+                        unsigned most)
 {
     while (most-- > 0 && *first < next) {
         uint64_t last = *first | (KEYS_SEGMENT - 1);
-        if (last >= next || items[last].time_us >= before_us) {
+        last = last < next ? last : next - 1;
+        if (items[last].time_us >= before_us) {
             return;
         }
         (*first)++;
@@ -225,7 +235,8 @@ static void agrees_with_a_list(void **state)
 /* Entries are numbered for ever, their positions in the index have 32 bits. */
 static void positions_wrap(void **state)
 {
-    static const uint64_t starts[] = {UINT64_C(0xffffffff) - 3000, UINT64_C(0xffffffff), UINT64_C(0x1fffffffe) - 4096,
+    static const uint64_t starts[] = {UINT64_C(0xffffffff) - 3000, UINT64_C(0xffffffff),
+                                      UINT64_C(0x1fffffffe) - 4096,
                                       UINT64_C(0xfffffffe00000001) - 5000};
 
     (void)state;
@@ -281,16 +292,6 @@ static void a_failed_reserve_changes_nothing(void **state)
     keys_fini(&k);
 }
 
-static void put_when_full(void *ctx)
-{
-    (void)ctx;
-    struct keys k;
-
-    keys_init(&k, 1, hash_key);
-    put(&k, 1, 1, 1);
-    put(&k, 2, 1, 1);
-}
-
 static void put_at_no_position(void *ctx)
 {
     (void)ctx;
@@ -300,14 +301,14 @@ static void put_at_no_position(void *ctx)
     put(&k, 1, 0, 1);
 }
 
-static void move_unknown(void *ctx)
+static void retire_unknown(void *ctx)
 {
     (void)ctx;
     struct keys k;
     uint8_t scope[IDEM_SCOPE_BYTES] = {0};
 
     keys_init(&k, 1, hash_key);
-    keys_move(&k, scope, 1);
+    keys_retire(&k, scope);
 }
 
 static void look_past_the_end(void *ctx)
@@ -323,9 +324,8 @@ static void look_past_the_end(void *ctx)
 static void aborts_on_misuse(void **state)
 {
     (void)state;
-    assert_true(dies(put_when_full, NULL));
     assert_true(dies(put_at_no_position, NULL));
-    assert_true(dies(move_unknown, NULL));
+    assert_true(dies(retire_unknown, NULL));
     assert_true(dies(look_past_the_end, NULL));
 }
 
@@ -335,7 +335,7 @@ int main(void)
         cmocka_unit_test(finds_what_was_put),
         cmocka_unit_test(is_full_at_its_ceiling),
         cmocka_unit_test(cut_undoes_put),
-        cmocka_unit_test(move_points_elsewhere),
+        cmocka_unit_test(a_retired_key_can_be_put_again),
         cmocka_unit_test(expires_whole_old_segments),
         cmocka_unit_test(agrees_with_a_list),
         cmocka_unit_test(positions_wrap),

@@ -16,7 +16,8 @@ static const struct currency cny = {'C' | 'N' << 8 | 'Y' << 16};
 static const struct currency jpy = {'J' | 'P' << 8 | 'Y' << 16};
 static const struct decimal twelve_fifty = {125, -1};
 
-static void assert_leg(const struct posting_leg *leg, struct slice account, int64_t coefficient, bool may_open)
+static void assert_leg(const struct posting_leg *leg, struct slice account, int64_t coefficient,
+                       bool may_open)
 {
     assert_true(slice_equal(leg->account, account));
     assert_true(leg->balance.coefficient == coefficient && leg->balance.scale == twelve_fifty.scale);
@@ -65,7 +66,8 @@ static void a_credit_may_open(void **state)
     assert_leg(&p.legs[1], LEDGER_WORLD, -125, false);
     assert_true(p.currency.code == 0 && p.open_currency.code == cny.code);
     assert_int_equal(record_extra_decode(p.open_extra, &x), ERR_OK);
-    assert_true(slice_equal(x.account_id, SLICE("alice")) && x.currency.code == cny.code && x.exponent == 2);
+    assert_true(slice_equal(x.account_id, SLICE("alice")) && x.currency.code == cny.code &&
+                x.exponent == 2);
     assert_true(x.metadata.ptr == NULL); /* that is the movement's, not the account's */
     assert_int_equal(record_extra_decode(p.extra, &x), ERR_OK);
     assert_true(slice_equal(x.metadata, SLICE("{}")) && x.account_id.ptr == NULL);
@@ -101,21 +103,24 @@ static void a_debit_goes_to_the_world(void **state)
 
 static void a_transfer_has_two_accounts(void **state)
 {
-    const struct posting_words words = {.open_currency = cny, .reference = SLICE("r"), .metadata = SLICE("{\"a\":\"b\"}")};
+    const struct posting_words words = {
+        .open_currency = cny, .reference = SLICE("r"), .metadata = SLICE("{\"a\":\"b\"}")};
     struct posting p;
     struct record_extra x;
     struct arena a;
 
     (void)state;
     arena_init(&a, 65536);
-    assert_int_equal(posting_transfer(&a, SLICE("from"), SLICE("to"), twelve_fifty, &words, &p), ERR_OK);
+    assert_int_equal(posting_transfer(&a, SLICE("from"), SLICE("to"), twelve_fifty, &words, &p),
+                     ERR_OK);
     assert_plain(&p);
     assert_int_equal(p.kind, RECORD_TRANSFER);
     assert_int_equal(p.leg_count, 2);
     assert_leg(&p.legs[0], SLICE("from"), -125, false);
     assert_leg(&p.legs[1], SLICE("to"), 125, false);
     assert_int_equal(record_extra_decode(p.extra, &x), ERR_OK);
-    assert_true(slice_equal(x.reference, SLICE("r")) && slice_equal(x.metadata, SLICE("{\"a\":\"b\"}")));
+    assert_true(slice_equal(x.reference, SLICE("r")) &&
+                slice_equal(x.metadata, SLICE("{\"a\":\"b\"}")));
     arena_fini(&a);
 }
 
@@ -134,7 +139,8 @@ static void an_open_has_its_account_alone(void **state)
     assert_true(slice_equal(p.legs[0].account, SLICE("alice")) && p.overdraft.coefficient == 0);
     assert_true(p.currency.code == cny.code && p.open_currency.code == cny.code);
     assert_int_equal(record_extra_decode(p.extra, &x), ERR_OK);
-    assert_true(slice_equal(x.account_id, SLICE("alice")) && x.currency.code == cny.code && x.exponent == 2);
+    assert_true(slice_equal(x.account_id, SLICE("alice")) && x.currency.code == cny.code &&
+                x.exponent == 2);
     assert_true(slice_equal(x.metadata, SLICE("{}")));
     words.currency = jpy;
     words.metadata = SLICE_NONE;
@@ -148,7 +154,8 @@ static void an_open_has_its_account_alone(void **state)
 static enum err compile(int verb, struct arena *a, struct posting *p)
 {
     static const char metadata[LEDGER_METADATA_BYTES_MAX]; /* a part larger than a chunk */
-    struct posting_words words = {.open_currency = cny, .metadata = slice_make(metadata, sizeof(metadata))};
+    struct posting_words words = {.open_currency = cny,
+                                  .metadata = slice_make(metadata, sizeof(metadata))};
 
     switch (verb) {
     case 0:

@@ -26,7 +26,8 @@ static void agrees_with_the_model(void **state)
     assert_non_null(g);
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         struct prng random = {seed};
-        print_message("seed %llu\n", (unsigned long long)seed); /* the last one is the one that aborted */
+        print_message("seed %llu\n",
+                      (unsigned long long)seed); /* the last one is the one that aborted */
         play_init(g, choose, &random);
         for (int i = 0; i < STEPS; i++) {
             play_step(g);
@@ -50,8 +51,10 @@ static void agrees_with_the_model(void **state)
                   (unsigned long long)undone, (unsigned long long)replayed);
     assert_true(outcomes[OUTCOME_OK] > sum / 3); /* a mix of refusals alone would prove little */
     assert_true(outcomes[OUTCOME_CURRENCY_MISMATCH] > 100 && outcomes[OUTCOME_SAME_ACCOUNT] > 100);
-    assert_true(outcomes[OUTCOME_BALANCE_LIMIT_EXCEEDED] > 100 && outcomes[OUTCOME_INSUFFICIENT_BALANCE] > 100);
-    assert_true(outcomes[OUTCOME_UNBALANCED_ENTRIES] > 100 && outcomes[OUTCOME_ACCOUNT_NOT_FOUND] > 100);
+    assert_true(outcomes[OUTCOME_BALANCE_LIMIT_EXCEEDED] > 100 &&
+                outcomes[OUTCOME_INSUFFICIENT_BALANCE] > 100);
+    assert_true(outcomes[OUTCOME_UNBALANCED_ENTRIES] > 100 &&
+                outcomes[OUTCOME_ACCOUNT_NOT_FOUND] > 100);
     assert_true(outcomes[OUTCOME_ACCOUNT_EXISTS] > 100 && outcomes[OUTCOME_PRECONDITION_FAILED] > 100);
     assert_true(outcomes[OUTCOME_INVALID_AMOUNT] > 100 && outcomes[OUTCOME_REPLAY] > 100);
     assert_true(outcomes[OUTCOME_KEYS_FULL] > 100 && undone > 1000);

@@ -35,12 +35,13 @@ static void fixed_bytes_never_change(void **state)
         .extra = SLICE("words"),
     };
     const uint8_t wanted[RECORD_FIXED_BYTES] = {
-        8,    7,    6,    5,    4,    3,    2,    1,    0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
-        4,    0,    0,    0,    0x24, 0x23, 0x22, 0x21, 0x31, 0,    0,    0,    0,    0,    0,    0,
-        0x32, 0,    0,    0,    0,    0,    0,    0,    0x33, 0,    0,    0,    0,    0,    0,    0,
-        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-        0x35, 0,    0,    0,    0,    0,    0,    0,    0x36, 0,    0,    0,    0,    0,    0,    0,
-        0x37, 0,    0,    0,    0,    0,    0,    0,    3,    0,    0,    0,    5,    0,    0,    0,
+        8,    7,    6,    5,    4,    3,    2,    1,    0x18, 0x17, 0x16, 0x15, 0x14, 0x13,
+        0x12, 0x11, 4,    0,    0,    0,    0x24, 0x23, 0x22, 0x21, 0x31, 0,    0,    0,
+        0,    0,    0,    0,    0x32, 0,    0,    0,    0,    0,    0,    0,    0x33, 0,
+        0,    0,    0,    0,    0,    0,    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+        0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x35, 0,    0,    0,    0,    0,
+        0,    0,    0x36, 0,    0,    0,    0,    0,    0,    0,    0x37, 0,    0,    0,
+        0,    0,    0,    0,    3,    0,    0,    0,    5,    0,    0,    0,
     };
     uint8_t got[RECORD_FIXED_BYTES];
     uint8_t all[RECORD_FIXED_BYTES + 8];
@@ -56,10 +57,19 @@ static void fixed_bytes_never_change(void **state)
 /* Flip every bit of every field in turn: the checksum must see it. */
 static void the_checksum_covers_every_field(void **state)
 {
-    struct record r = {.seq = 9, .time_us = 8, .kind = 4, .idem = SLICE("key"), .extra = SLICE("words")};
+    struct record r = {
+        .seq = 9, .time_us = 8, .kind = 4, .idem = SLICE("key"), .extra = SLICE("words")};
     const uint32_t before = record_crc(&r);
-    uint64_t *const wide[] = {&r.seq,   (uint64_t *)&r.time_us, &r.debit, &r.credit, (uint64_t *)&r.amount, (uint64_t *)&r.held,
-                              (uint64_t *)&r.debit_balance, (uint64_t *)&r.credit_balance, &r.debit_prev, &r.credit_prev};
+    uint64_t *const wide[] = {&r.seq,
+                              (uint64_t *)&r.time_us,
+                              &r.debit,
+                              &r.credit,
+                              (uint64_t *)&r.amount,
+                              (uint64_t *)&r.held,
+                              (uint64_t *)&r.debit_balance,
+                              (uint64_t *)&r.credit_balance,
+                              &r.debit_prev,
+                              &r.credit_prev};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(wide); i++) {
@@ -85,10 +95,13 @@ static void the_checksum_covers_every_field(void **state)
 
 static void assert_same_extra(const struct record_extra *a, const struct record_extra *b)
 {
-    assert_true(slice_equal(a->account_id, b->account_id) && (a->account_id.ptr == NULL) == (b->account_id.ptr == NULL));
+    assert_true(slice_equal(a->account_id, b->account_id) &&
+                (a->account_id.ptr == NULL) == (b->account_id.ptr == NULL));
     assert_true(a->currency.code == b->currency.code && a->exponent == b->exponent);
-    assert_true(slice_equal(a->reference, b->reference) && (a->reference.ptr == NULL) == (b->reference.ptr == NULL));
-    assert_true(slice_equal(a->metadata, b->metadata) && (a->metadata.ptr == NULL) == (b->metadata.ptr == NULL));
+    assert_true(slice_equal(a->reference, b->reference) &&
+                (a->reference.ptr == NULL) == (b->reference.ptr == NULL));
+    assert_true(slice_equal(a->metadata, b->metadata) &&
+                (a->metadata.ptr == NULL) == (b->metadata.ptr == NULL));
     assert_true(a->has_refusal == b->has_refusal && a->refused_kind == b->refused_kind);
     assert_true(a->refused_outcome == b->refused_outcome && a->language == b->language);
 }
@@ -104,7 +117,8 @@ static void extras_go_there_and_back(void **state)
         char bytes[RECORD_EXTRA_BYTES_MAX];
         size_t len;
         if (prng_below(&random, 2) == 0) {
-            x.account_id = slice_make(long_text, 1 + prng_below(&random, LEDGER_ACCOUNT_ID_BYTES_MAX));
+            x.account_id =
+                slice_make(long_text, 1 + prng_below(&random, LEDGER_ACCOUNT_ID_BYTES_MAX));
         }
         if (prng_below(&random, 2) == 0) {
             x.currency = cny;
@@ -114,7 +128,9 @@ static void extras_go_there_and_back(void **state)
             x.reference = slice_make(long_text, prng_below(&random, LEDGER_REFERENCE_BYTES_MAX + 1));
         }
         if (prng_below(&random, 2) == 0) {
-            x.metadata = slice_make(long_text, prng_below(&random, 8) == 0 ? LEDGER_METADATA_BYTES_MAX : prng_below(&random, 99));
+            x.metadata =
+                slice_make(long_text, prng_below(&random, 8) == 0 ? LEDGER_METADATA_BYTES_MAX
+                                                                  : prng_below(&random, 99));
         }
         if (prng_below(&random, 2) == 0) {
             x.has_refusal = true;
@@ -126,7 +142,8 @@ static void extras_go_there_and_back(void **state)
         assert_int_equal(len, record_extra_size(&x));
         assert_int_equal(record_extra_decode(slice_make(bytes, len), &got), ERR_OK);
         assert_same_extra(&x, &got);
-        for (size_t cut = 1; cut < len && cut < 90; cut++) { /* a part lost behind: an older content or nothing, never more */
+        for (size_t cut = 1; cut < len && cut < 90;
+             cut++) { /* a part lost behind: an older content or nothing, never more */
             if (record_extra_decode(slice_make(bytes, len - cut), &got) == ERR_OK) {
                 assert_true(record_extra_size(&got) == len - cut);
             }
@@ -137,9 +154,11 @@ static void extras_go_there_and_back(void **state)
 /* One content has one encoding, and this is it. */
 static void extra_bytes_never_change(void **state)
 {
-    const struct record_extra open = {.account_id = SLICE("al"), .currency = cny, .exponent = 2, .metadata = SLICE("{}")};
+    const struct record_extra open = {
+        .account_id = SLICE("al"), .currency = cny, .exponent = 2, .metadata = SLICE("{}")};
     const struct record_extra moved = {.reference = SLICE("r"), .metadata = SLICE("{}")};
-    const struct record_extra refused = {.has_refusal = true, .refused_kind = 3, .refused_outcome = 6, .language = 1};
+    const struct record_extra refused = {
+        .has_refusal = true, .refused_kind = 3, .refused_outcome = 6, .language = 1};
     char bytes[64];
 
     (void)state;
@@ -155,29 +174,29 @@ static void extra_bytes_never_change(void **state)
 static void refuses_what_no_encoder_wrote(void **state)
 {
     static const struct slice bad[] = {
-        SLICE("\1"),                   /* half a head */
-        SLICE("\1\1"),                 /* still half */
-        SLICE("\3\1\0"),               /* a byte is missing */
-        SLICE("\3\xff\xff"),           /* all of them are */
-        SLICE("\0\0\0"),               /* no such part */
-        SLICE("\6\0\0"),               /* nor this */
-        SLICE("\xff\0\0"),             /* nor this */
-        SLICE("\4\0\0\3\0\0"),         /* out of order */
-        SLICE("\3\0\0\3\0\0"),         /* twice */
-        SLICE("\1\0\0"),               /* an id of nothing */
-        SLICE("\2\3\0CNY"),            /* no exponent */
-        SLICE("\2\5\0CNY\2x"),         /* more than one */
-        SLICE("\2\4\0CnY\2"),          /* not upper case */
-        SLICE("\2\4\0[NY\2"),          /* past Z */
-        SLICE("\2\4\0@NY\2"),          /* before A */
-        SLICE("\2\4\0CNY\5"),          /* no currency has so many decimals */
-        SLICE("\2\4\0CNY\xff"),        /* nor so few */
-        SLICE("\5\2\0\3\6"),           /* no language */
-        SLICE("\5\4\0\3\6\1\1"),       /* two of them */
-        SLICE("\5\3\0\3\0\1"),         /* refused with OK */
-        SLICE("\5\3\0\3\x8\1"),        /* an outcome that is never stored */
-        SLICE("\5\3\0\3\6\2"),         /* a language that is not spoken */
-        SLICE("\5\3\0\6\6\1"),         /* a verb that does not exist */
+        SLICE("\1"),             /* half a head */
+        SLICE("\1\1"),           /* still half */
+        SLICE("\3\1\0"),         /* a byte is missing */
+        SLICE("\3\xff\xff"),     /* all of them are */
+        SLICE("\0\0\0"),         /* no such part */
+        SLICE("\6\0\0"),         /* nor this */
+        SLICE("\xff\0\0"),       /* nor this */
+        SLICE("\4\0\0\3\0\0"),   /* out of order */
+        SLICE("\3\0\0\3\0\0"),   /* twice */
+        SLICE("\1\0\0"),         /* an id of nothing */
+        SLICE("\2\3\0CNY"),      /* no exponent */
+        SLICE("\2\5\0CNY\2x"),   /* more than one */
+        SLICE("\2\4\0CnY\2"),    /* not upper case */
+        SLICE("\2\4\0[NY\2"),    /* past Z */
+        SLICE("\2\4\0@NY\2"),    /* before A */
+        SLICE("\2\4\0CNY\5"),    /* no currency has so many decimals */
+        SLICE("\2\4\0CNY\xff"),  /* nor so few */
+        SLICE("\5\2\0\3\6"),     /* no language */
+        SLICE("\5\4\0\3\6\1\1"), /* two of them */
+        SLICE("\5\3\0\3\0\1"),   /* refused with OK */
+        SLICE("\5\3\0\3\x8\1"),  /* an outcome that is never stored */
+        SLICE("\5\3\0\3\6\2"),   /* a language that is not spoken */
+        SLICE("\5\3\0\6\6\1"),   /* a verb that does not exist */
     };
     char text[4200] = "\1";
     struct record_extra untouched = {.exponent = 77};
@@ -250,15 +269,30 @@ static void refuses_keys_of_no_length(void **state)
     (void)state;
     for (size_t len = 0; len <= sizeof(bytes); len++) {
         bool is_right = len >= 32 && len <= 48 && len % 2 == 0;
-        assert_int_equal(record_idem_decode(slice_make(bytes, len), &idem), is_right ? ERR_OK : ERR_CORRUPT);
+        assert_int_equal(record_idem_decode(slice_make(bytes, len), &idem),
+                         is_right ? ERR_OK : ERR_CORRUPT);
     }
     assert_int_equal(record_idem_decode(SLICE_NONE, &idem), ERR_CORRUPT);
 }
 
-static const struct record good_transfer = {
-    .seq = 5, .time_us = 1, .kind = RECORD_TRANSFER, .debit = 1, .credit = 2, .amount = 3, .debit_prev = 4, .credit_prev = 4};
-static const struct record good_held = {.seq = 5, .time_us = 1, .kind = RECORD_TRANSFER, .debit = 1, .held = -3};
-static const struct record good_open = {.seq = 5, .time_us = 1, .kind = RECORD_OPEN, .credit = 2, .amount = 100};
+static const struct record good_transfer = {.seq = 5,
+                                            .time_us = 1,
+                                            .kind = RECORD_TRANSFER,
+                                            .debit = 1,
+                                            .credit = 2,
+                                            .amount = 3,
+                                            .debit_prev = 4,
+                                            .credit_prev = 4};
+static const struct record good_held = {.seq = 5,
+                                        .time_us = 1,
+                                        .kind = RECORD_TRANSFER,
+                                        .debit = 1,
+                                        .held = -3};
+static const struct record good_open = {.seq = 5,
+                                        .time_us = 1,
+                                        .kind = RECORD_OPEN,
+                                        .credit = 2,
+                                        .amount = 100};
 static const struct record good_refusal = {.seq = 5, .time_us = 1, .kind = RECORD_REFUSAL};
 
 static void check(struct record r, enum err wanted)

@@ -78,27 +78,27 @@ static void refuses_any_other_text(void **state)
     static const struct slice bad[] = {
         SLICE(""),
         SLICE("tx_"),
-        SLICE("tx_000000000000"),           /* a digit is missing */
-        SLICE("tx_00000000000000"),         /* one too many */
-        SLICE("tx_000000000000000000"),     /* half a tag */
-        SLICE("tx_000000000000000000001"),  /* a tag and one more */
+        SLICE("tx_000000000000"),          /* a digit is missing */
+        SLICE("tx_00000000000000"),        /* one too many */
+        SLICE("tx_000000000000000000"),    /* half a tag */
+        SLICE("tx_000000000000000000001"), /* a tag and one more */
         SLICE("tx-0000000000001"),
         SLICE("TX_0000000000001"),
         SLICE("xx_0000000000001"),
-        SLICE("tx_000000000000A"),          /* upper case is another text */
-        SLICE("tx_000000000000i"),          /* not in Crockford's alphabet */
+        SLICE("tx_000000000000A"), /* upper case is another text */
+        SLICE("tx_000000000000i"), /* not in Crockford's alphabet */
         SLICE("tx_000000000000l"),
         SLICE("tx_000000000000o"),
         SLICE("tx_000000000000u"),
         SLICE("tx_000000000000\0"),
         SLICE("tx_ 000000000001"),
         SLICE("tx_000000000000\xff"),
-        SLICE("tx_8000000000000"),          /* past INT64_MAX */
+        SLICE("tx_8000000000000"), /* past INT64_MAX */
         SLICE("tx_fzzzzzzzzzzzz"),
-        SLICE("tx_g000000000000"),          /* past 64 bits */
+        SLICE("tx_g000000000000"), /* past 64 bits */
         SLICE("tx_zzzzzzzzzzzzz"),
-        SLICE("tx_00000000000010000000"),   /* a tag of nothing has its own, shorter text */
-        SLICE("tx_00000000000014000000"),   /* past 32 bits */
+        SLICE("tx_00000000000010000000"), /* a tag of nothing has its own, shorter text */
+        SLICE("tx_00000000000014000000"), /* past 32 bits */
         SLICE("tx_0000000000001zzzzzzz"),
         SLICE("tx_0000000000001000000u"),
     };
@@ -127,7 +127,8 @@ static void one_text_for_one_id(void **state)
         int64_t time_us;
         uint32_t tag;
         for (size_t k = 3; k < len; k++) {
-            text[k] = letters[prng_below(&random, prng_below(&random, 20) == 0 ? sizeof(letters) - 1 : 18)];
+            text[k] =
+                letters[prng_below(&random, prng_below(&random, 20) == 0 ? sizeof(letters) - 1 : 18)];
         }
         if (txid_decode(slice_make(text, len), &time_us, &tag) == ERR_OK) {
             assert_true(slice_equal(text_of(time_us, tag, again), slice_make(text, len)));
