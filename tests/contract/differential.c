@@ -1,0 +1,194 @@
+/*
+ * The same random requests to the oracle and to each other store, in batches, with restarts: equal outcomes, positions,
+ * amounts, balances, histories. Only times may differ, for each store has its own.
+ */
+#include "base/prng.h"
+#include "contract/contract.h"
+
+enum { SEEDS = 3, BATCHES = 40, BATCH_MAX = 60, NAMES = 10, KEYS = 300 };
+
+static const char *const names[NAMES] = {"a", "b",   "c",     "d",    "e",
+                                         "f", "yen", "dinar", "no:1", "no.2"};
+
+static const char *any_name(struct prng *p)
+{
+    return names[prng_below(p, prng_below(p, 3) == 0 ? NAMES : 4)];
+}
+
+static const char *any_amount(struct prng *p)
+{
+    static const char *const amounts[] = {
+        "1", "2.50", "10", "0.01", "100", "7", "0.001", "9999999999999.99", "99999999999999"};
+
+    return amounts[prng_below(p, prng_below(p, 6) == 0 ? ARRAY_LEN(amounts) : 6)];
+}
+
+static const char *any_currency(struct prng *p)
+{
+    static const char *const currencies[] = {"CNY", "JPY", "KWD"};
+
+    return currencies[prng_below(p, ARRAY_LEN(currencies))];
+}
+
+/* One request, by the generator alone, so that every store can be asked the same. */
+static void any_post(struct prng *p, struct call *call, struct client *client)
+{
+    struct call_words w = {.account = any_name(p), .to = any_name(p), .amount = any_amount(p)};
+    const uint64_t kind = prng_below(p, 10);
+
+    w.kind = kind < 5   ? RECORD_CREDIT
+             : kind < 7 ? RECORD_DEBIT
+             : kind < 9 ? RECORD_TRANSFER
+                        : RECORD_OPEN;
+    w.may_open = w.kind == RECORD_CREDIT && prng_below(p, 8) != 0;
+    w.currency = prng_below(p, w.kind == RECORD_OPEN ? 2 : 8) == 0 ? any_currency(p) : NULL;
+    w.metadata = prng_below(p, 5) == 0 ? "{\"a\":\"b\"}" : NULL;
+    w.reference = w.kind != RECORD_OPEN && prng_below(p, 5) == 0 ? "reference" : NULL;
+    if (w.kind == RECORD_OPEN && prng_below(p, 2) == 0) {
+        w.amount = "0";
+    }
+    call_post(call, client, &w);
+    call->op.posting.language = (enum ledger_language)prng_below(p, 2);
+    if (prng_below(p, 2) == 0) {
+        call_key(call, prng_below(p, KEYS) + 1, prng_below(p, 10) == 0 ? 'g' : 'f');
+    }
+    if (prng_below(p, 10) == 0) {
+        call->op.posting.has_if_match = true;
+        call->op.posting.if_match_count = (unsigned)prng_below(p, 3);
+        call->op.posting.if_match[0] = prng_below(p, 10);
+        call->op.posting.if_match[1] = prng_below(p, 100);
+    }
+}
+
+static void assert_same_answer(const struct call *a, const struct call *b)
+{
+    const struct posting_result *x = &a->op.result, *y = &b->op.result;
+
+    assert_int_equal(a->op.status, b->op.status);
+    assert_int_equal(x->outcome, y->outcome);
+    assert_true(x->is_replay == y->is_replay && x->kind == y->kind && x->differing == y->differing);
+    assert_true(x->outcome == OUTCOME_KEY_REUSED || x->seq == y->seq);
+    if (outcome_is_stored(x->outcome)) {
+        assert_int_equal(x->language, y->language);
+    }
+    if (x->outcome != OUTCOME_OK) {
+        return;
+    }
+    assert_true(x->currency.code == y->currency.code && x->exponent == y->exponent &&
+                x->amount == y->amount);
+    assert_int_equal(x->side_count, y->side_count);
+    for (unsigned i = 0; i < x->side_count; i++) {
+        assert_true(slice_equal(x->sides[i].account, y->sides[i].account) &&
+                    x->sides[i].balance == y->sides[i].balance);
+    }
+    if (x->kind == RECORD_OPEN) {
+        assert_true(slice_equal(x->opened.id, y->opened.id) &&
+                    slice_equal(x->opened_metadata, y->opened_metadata));
+        assert_true((x->opened_metadata.ptr == NULL) == (y->opened_metadata.ptr == NULL));
+        assert_true(x->opened.overdraft == y->opened.overdraft && x->opened.no == y->opened.no &&
+                    x->opened.version == 1);
+    }
+}
+
+static void assert_same_account(struct contract *a, struct contract *b, const char *name)
+{
+    struct account_view x, y;
+    const bool is_known = account_is_known(a, name);
+
+    assert_true(is_known == account_is_known(b, name));
+    if (!is_known) {
+        return;
+    }
+    x = account_now(a, name);
+    y = account_now(b, name);
+    x.created_us = x.updated_us = y.created_us = y.updated_us = 0;
+    assert_memory_equal(&x, &y, sizeof(x));
+    for (int order = 0; order < 2; order++) {
+        for (uint32_t kinds = 0; kinds <= 1u << RECORD_DEBIT; kinds += 1u << RECORD_DEBIT) {
+            const struct store_history_in in = {
+                .limit = 23, .is_ascending = order != 0, .kinds = kinds};
+            struct entries p, q;
+            entries_collect(a, name, &in, &p);
+            entries_collect(b, name, &in, &q);
+            assert_int_equal(p.count, q.count);
+            for (unsigned i = 0; i < p.count; i++) {
+                assert_same_entry(&p.list[i], &q.list[i], false);
+            }
+            entries_fini(&p);
+            entries_fini(&q);
+        }
+    }
+}
+
+static void one_seed(const struct contract_store *other, uint64_t seed, uint64_t outcomes[128])
+{
+    struct contract *a = contract_new(&contract_book, &contract_limits_usual);
+    struct contract *b = contract_new(other, &contract_limits_usual);
+    struct prng random = {seed};
+
+    for (unsigned batch = 0; batch < BATCHES; batch++) {
+        const unsigned count = 1 + (unsigned)prng_below(&random, BATCH_MAX);
+        struct prng same = random;
+        struct call *x = calls_new(count), *y = calls_new(count);
+        for (unsigned i = 0; i < count; i++) {
+            any_post(&random, &x[i], &a->client);
+            any_post(&same, &y[i], &b->client);
+        }
+        calls_run(a, &a->client, x, count);
+        calls_run(b, &b->client, y, count);
+        for (unsigned i = 0; i < count; i++) {
+            assert_same_answer(&x[i], &y[i]);
+            outcomes[x[i].op.result.is_replay ? OUTCOME_REPLAY : x[i].op.result.outcome]++;
+        }
+        calls_free(x, count);
+        calls_free(y, count);
+        if (batch % 10 == 9) {
+            for (size_t i = 0; i < NAMES; i++) {
+                assert_same_account(a, b, names[i]);
+            }
+            if (other->has_restart) {
+                contract_reopen(b);
+            }
+        }
+    }
+    for (size_t i = 0; i < NAMES; i++) {
+        assert_same_account(a, b, names[i]);
+    }
+    contract_free(a);
+    contract_free(b);
+}
+
+static void agrees_with_the_oracle(void **state)
+{
+    uint64_t outcomes[128] = {0}, sum = 0;
+
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        print_message("seed %llu\n", (unsigned long long)seed);
+        one_seed(*state, seed, outcomes);
+    }
+    for (int o = 0; o < 128; o++) {
+        sum += outcomes[o];
+    }
+    /* the mix: much that succeeds, and some of each refusal that a request can meet */
+    assert_true(outcomes[OUTCOME_OK] > sum / 3 && outcomes[OUTCOME_REPLAY] > 100 &&
+                outcomes[OUTCOME_KEY_REUSED] > 10);
+    assert_true(outcomes[OUTCOME_CURRENCY_MISMATCH] > 10 && outcomes[OUTCOME_SAME_ACCOUNT] > 10);
+    assert_true(outcomes[OUTCOME_BALANCE_LIMIT_EXCEEDED] > 5 &&
+                outcomes[OUTCOME_INSUFFICIENT_BALANCE] > 10);
+    assert_true(outcomes[OUTCOME_ACCOUNT_NOT_FOUND] > 10 && outcomes[OUTCOME_ACCOUNT_EXISTS] > 10);
+    assert_true(outcomes[OUTCOME_PRECONDITION_FAILED] > 10 && outcomes[OUTCOME_INVALID_AMOUNT] > 10);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(agrees_with_the_oracle),
+};
+
+static const struct contract_suite differential = {"differential", tests, ARRAY_LEN(tests)};
+
+int main(void)
+{
+    static const struct contract_store *const stores[] = {&contract_embedded};
+    static const struct contract_suite *const suites[] = {&differential};
+
+    return contract_run(stores, ARRAY_LEN(stores), suites, ARRAY_LEN(suites));
+}
