@@ -48,13 +48,9 @@ const char *api_route_template(unsigned route)
 static void render_fault(struct http_request *request, enum http_fault fault, void *ctx)
 {
     const unsigned route = http_view(request)->route;
-    struct api_refusal refusal = {
-        .code = api_code_of_fault(fault, route < API_ROUTE_COUNT ? routes[route].template : NULL),
-    };
+    const struct api_refusal refusal = api_refusal_of_fault(
+        fault, http_fault_reason(request), route < API_ROUTE_COUNT ? routes[route].template : NULL);
 
-    if (fault == HTTP_FAULT_FORBIDDEN_PEER) {
-        refusal.reason = API_REASON_REMOTE_PEER;
-    }
     api_refuse(ctx, request, &refusal);
 }
 

@@ -1,6 +1,8 @@
 #include "api/error.h"
 
+#include "api/idempotency.h"
 #include "base/assert.h"
+#include "store/store.h"
 #include "json/writer.h"
 
 struct code_row {
@@ -88,7 +90,33 @@ static const char *const reasons[][2] = {
     [API_REASON_REMOTE_PEER] =
         {"只接受本机的请求；要接受其他地址，请以 --allow-remote 启动",
          "only requests from this machine are served; start with --allow-remote to serve others"},
+    [API_REASON_LIMIT] = {"limit 应为 1 至 200 的整数", "limit must be a whole number from 1 to 200"},
+    [API_REASON_REFERENCE] = {"reference 应为 1 至 128 字节", "reference must have 1 to 128 bytes"},
+    [API_REASON_METADATA] = {"metadata 不得超过 4096 字节", "metadata must have at most 4096 bytes"},
+    [API_REASON_KEY] = {"应为 1 至 255 个可见 ASCII 字符",
+                        "it must be 1 to 255 visible ASCII characters"},
+    [API_REASON_REQUEST_LINE] = {"请求行格式错误", "malformed request line"},
+    [API_REASON_METHOD] = {"不支持此方法", "method not supported"},
+    [API_REASON_TARGET] = {"请求目标格式错误", "malformed request target"},
+    [API_REASON_VERSION] = {"只支持 HTTP/1.1 与 HTTP/1.0", "only HTTP/1.1 and HTTP/1.0 are spoken"},
+    [API_REASON_FIELD] = {"请求头格式错误，或有折行", "malformed or folded header line"},
+    [API_REASON_FIELD_TWICE] = {"只能出现一次的请求头出现了多次",
+                                "a header that may be given once is given twice"},
+    [API_REASON_HOST] = {"Host 缺失或无效", "Host is missing or invalid"},
+    [API_REASON_FRAMING] = {"请求体边界有歧义（Content-Length、Transfer-Encoding）",
+                            "ambiguous framing (Content-Length, Transfer-Encoding)"},
+    [API_REASON_EXPECT] = {"不支持的 Expect", "unsupported Expect"},
+    [API_REASON_KEY_TWICE] = {"Idempotency-Key 出现了多次", "Idempotency-Key is given twice"},
+    [API_REASON_NO_BODY] = {"此请求不能带请求体", "this request takes no body"},
+    [API_REASON_CHUNK] = {"分块请求体格式错误", "malformed chunked body"},
+    [API_REASON_CUT] = {"请求未发送完整", "the request ended early"},
+    [API_REASON_QUERY] = {"查询字符串格式错误", "malformed query"},
+    [API_REASON_QUERY_TWICE] = {"查询参数重复", "query parameter given twice"},
+    [API_REASON_QUERY_TOO_MANY] = {"查询参数过多", "too many query parameters"},
 };
+_Static_assert(STORE_PAGE_MAX == 200 && LEDGER_REFERENCE_BYTES_MAX == 128 &&
+                   LEDGER_METADATA_BYTES_MAX == 4096 && API_KEY_BYTES_MAX == 255,
+               "the words say it too");
 _Static_assert(ARRAY_LEN(reasons) == API_REASON_COUNT, "every reason has its row");
 
 static const struct code_row *row_of(enum api_code code)
@@ -189,6 +217,63 @@ enum api_code api_code_of_fault(enum http_fault fault, const char *template)
     return API_SYSTEM_ERROR;
 }
 
+static enum api_reason reason_of_http(enum http_reason reason)
+{
+    static const enum api_reason map[] = {
+        [HTTP_REASON_NONE] = API_REASON_NONE,
+        [HTTP_REASON_REQUEST_LINE] = API_REASON_REQUEST_LINE,
+        [HTTP_REASON_METHOD] = API_REASON_METHOD,
+        [HTTP_REASON_TARGET] = API_REASON_TARGET,
+        [HTTP_REASON_VERSION] = API_REASON_VERSION,
+        [HTTP_REASON_FIELD] = API_REASON_FIELD,
+        [HTTP_REASON_FIELD_TWICE] = API_REASON_FIELD_TWICE,
+        [HTTP_REASON_HOST] = API_REASON_HOST,
+        [HTTP_REASON_FRAMING] = API_REASON_FRAMING,
+        [HTTP_REASON_EXPECT] = API_REASON_EXPECT,
+        [HTTP_REASON_KEY_TWICE] = API_REASON_KEY_TWICE,
+        [HTTP_REASON_KEY_BYTE] = API_REASON_KEY,
+        [HTTP_REASON_NO_BODY] = API_REASON_NO_BODY,
+        [HTTP_REASON_CHUNK] = API_REASON_CHUNK,
+        [HTTP_REASON_CUT] = API_REASON_CUT,
+        [HTTP_REASON_QUERY] = API_REASON_QUERY,
+        [HTTP_REASON_QUERY_TWICE] = API_REASON_QUERY_TWICE,
+        [HTTP_REASON_QUERY_TOO_MANY] = API_REASON_QUERY_TOO_MANY,
+    };
+    _Static_assert(ARRAY_LEN(map) == HTTP_REASON_COUNT, "every reason of http has words");
+
+    ASSERT((unsigned)reason < HTTP_REASON_COUNT);
+    return map[reason];
+}
+
+struct api_refusal api_refusal_of_fault(enum http_fault fault, enum http_reason reason,
+                                        const char *template)
+{
+    struct api_refusal refusal = {.code = api_code_of_fault(fault, template)};
+
+    if (fault == HTTP_FAULT_FORBIDDEN_PEER) {
+        refusal.reason = API_REASON_REMOTE_PEER;
+    } else if (fault == HTTP_FAULT_BAD_REQUEST || fault == HTTP_FAULT_BAD_QUERY) {
+        refusal.reason = reason_of_http(reason);
+    }
+    if (reason == HTTP_REASON_KEY_TWICE || reason == HTTP_REASON_KEY_BYTE) {
+        refusal.code = API_INVALID_IDEMPOTENCY_KEY;
+    }
+    return refusal;
+}
+
+enum { NAMEABLE_BYTES_MAX = 32 };
+
+bool api_is_nameable(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_')) {
+            return false;
+        }
+    }
+    return name.len > 0 && name.len <= NAMEABLE_BYTES_MAX;
+}
+
 /* The message without its quotes. */
 static void message_make(struct buf *out, const struct api_refusal *refusal,
                          enum ledger_language language)
@@ -196,12 +281,11 @@ static void message_make(struct buf *out, const struct api_refusal *refusal,
     const bool is_english = language == LEDGER_EN;
 
     buf_append_text(out, api_code_message(refusal->code, language));
-    if (refusal->reason == API_REASON_NONE) {
-        return;
-    }
     ASSERT((unsigned)refusal->reason < API_REASON_COUNT);
-    buf_append_text(out, is_english ? ": " : "：");
-    buf_append_text(out, reasons[refusal->reason][is_english ? 1 : 0]);
+    if (refusal->reason != API_REASON_NONE) {
+        buf_append_text(out, is_english ? ": " : "：");
+        buf_append_text(out, reasons[refusal->reason][is_english ? 1 : 0]);
+    }
     ASSERT(refusal->about.len <= API_ABOUT_BYTES_MAX);
     if (refusal->about.len > 0) {
         buf_append_text(out, is_english ? ": " : "：");
@@ -219,7 +303,7 @@ void api_error_render(struct buf *out, const struct api_refusal *refusal,
 
     ASSERT(refusal->code != API_OK);
     buf_init(&message, MESSAGE_BYTES_MAX);
-    if (refusal->reason != API_REASON_NONE) {
+    if (refusal->reason != API_REASON_NONE || refusal->about.len > 0) {
         message_make(&message, refusal, language);
     }
     json_writer_init(&w, out);

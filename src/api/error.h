@@ -76,6 +76,27 @@ enum api_reason {
     API_REASON_HEADER_NOT_HERE, /* a header that this route does not take */
     API_REASON_DIFFERING,       /* of IDEMPOTENCY_KEY_REUSED: the fields that differ */
     API_REASON_REMOTE_PEER,     /* of FORBIDDEN: what to do about it */
+    API_REASON_LIMIT,           /* `limit` outside of its range */
+    API_REASON_REFERENCE,       /* `reference` empty or too long */
+    API_REASON_METADATA,        /* `metadata` too long */
+    API_REASON_KEY,             /* of INVALID_IDEMPOTENCY_KEY: what a key may be */
+    /* what http found wrong; api_reason_of_http */
+    API_REASON_REQUEST_LINE,
+    API_REASON_METHOD,
+    API_REASON_TARGET,
+    API_REASON_VERSION,
+    API_REASON_FIELD,
+    API_REASON_FIELD_TWICE,
+    API_REASON_HOST,
+    API_REASON_FRAMING,
+    API_REASON_EXPECT,
+    API_REASON_KEY_TWICE,
+    API_REASON_NO_BODY,
+    API_REASON_CHUNK,
+    API_REASON_CUT,
+    API_REASON_QUERY,
+    API_REASON_QUERY_TWICE,
+    API_REASON_QUERY_TOO_MANY,
     API_REASON_COUNT
 };
 
@@ -83,8 +104,9 @@ enum api_reason {
 struct api_refusal {
     enum api_code code;
     enum api_reason reason;
-    struct slice about; /* a member, parameter or header of ours; empty: none. Nothing that a client wrote: no secret
-                           that was sent to the wrong place may come back in a message */
+    struct slice about; /* a member, parameter or header of ours; empty: none. Of what a client wrote only a name that
+                           looks like one (api_is_nameable): no secret that was sent to the wrong place may come
+                           back in a message */
 };
 
 enum {
@@ -108,6 +130,16 @@ enum api_code api_code_of_outcome(enum outcome outcome);
  * which kind of id a broken path parameter was.
  */
 enum api_code api_code_of_fault(enum http_fault fault, const char *template);
+
+/**
+ * The refusal for a fault: its code by api_code_of_fault, or INVALID_IDEMPOTENCY_KEY where that header is what `reason`
+ * is about, with words.
+ */
+struct api_refusal api_refusal_of_fault(enum http_fault fault, enum http_reason reason,
+                                        const char *template);
+
+/** May a message repeat this name of an unknown member or parameter? [A-Za-z0-9_]{1,32}. */
+bool api_is_nameable(struct slice name);
 
 /** Append the envelope {"error":{"code":"…","message":"…"}}. Errors: the buffer's own (sticky). */
 void api_error_render(struct buf *out, const struct api_refusal *refusal,

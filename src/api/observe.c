@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "api/request.h"
 #include "base/assert.h"
 #include "base/mem.h"
 
@@ -179,6 +180,8 @@ static void done_log(struct api_loop *l, struct http_request *request, unsigned 
 {
     const struct http_view *view = http_view(request);
     const struct api_note *note = http_user(request);
+    struct slice trace_id = SLICE_NONE;
+    const bool has_trace = api_trace_id(request, &trace_id);
     const struct log_field fields[] = {
         log_slice("request_id", view->request_id),
         log_text("method", methods[view->method]),
@@ -187,16 +190,18 @@ static void done_log(struct api_loop *l, struct http_request *request, unsigned 
         log_text("code", note == NULL ? "none" : api_code_text(note->code)),
         log_bool("replayed", note != NULL && note->is_replay),
         log_u64("duration_us", duration_us),
+        log_slice("trace_id", trace_id), /* the last: left out where there is none */
     };
+    const unsigned count = ARRAY_LEN(fields) - (has_trace ? 0 : 1);
 
     if (status >= 500) {
         log_write_limited(&l->shared->failed_limit, status == 500 ? LOG_ERROR : LOG_WARN,
-                          "http.failed", fields, ARRAY_LEN(fields));
+                          "http.failed", fields, count);
     } else if (duration_us > API_SLOW_US) {
-        log_write_limited(&l->shared->slow_limit, LOG_WARN, "http.slow", fields, ARRAY_LEN(fields));
+        log_write_limited(&l->shared->slow_limit, LOG_WARN, "http.slow", fields, count);
     }
     if (l->shared->options.access_log) {
-        log_write(LOG_INFO, "http.request", fields, ARRAY_LEN(fields));
+        log_write(LOG_INFO, "http.request", fields, count);
     }
 }
 

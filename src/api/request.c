@@ -92,6 +92,52 @@ enum ledger_language api_language(const struct http_request *request, enum ledge
                                                             : fallback;
 }
 
+/* ---- trace ---- */
+
+/* Lower-case hex digits, not all of them 0 unless that is allowed. */
+static bool is_hex(struct slice text, bool may_be_zero)
+{
+    bool is_zero = true;
+
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+            return false;
+        }
+        is_zero = is_zero && c == '0';
+    }
+    return may_be_zero || !is_zero;
+}
+
+/* 00-<trace id>-<parent id>-<flags> */
+enum { TRACE_ID_AT = 3, TRACE_ID_BYTES = 32, PARENT_AT = 36, PARENT_BYTES = 16, FLAGS_AT = 53 };
+enum { FLAGS_BYTES = 2, TRACEPARENT_BYTES = FLAGS_AT + FLAGS_BYTES };
+
+bool api_traceparent_parse(struct slice value, struct slice *trace_id)
+{
+    struct slice id;
+
+    if (value.len != TRACEPARENT_BYTES || memcmp(value.ptr, "00-", TRACE_ID_AT) != 0 ||
+        value.ptr[PARENT_AT - 1] != '-' || value.ptr[FLAGS_AT - 1] != '-') {
+        return false;
+    }
+    id = slice_make(value.ptr + TRACE_ID_AT, TRACE_ID_BYTES);
+    if (!is_hex(id, false) || !is_hex(slice_make(value.ptr + PARENT_AT, PARENT_BYTES), false) ||
+        !is_hex(slice_make(value.ptr + FLAGS_AT, FLAGS_BYTES), true)) {
+        return false;
+    }
+    *trace_id = id;
+    return true;
+}
+
+bool api_trace_id(const struct http_request *request, struct slice *trace_id)
+{
+    struct slice value;
+
+    return http_header(request, "traceparent", &value) &&
+           http_header_count(request, "traceparent") == 1 && api_traceparent_parse(value, trace_id);
+}
+
 /* ---- ids, query ---- */
 
 static bool is_letter_or_digit(char c)
@@ -127,8 +173,9 @@ struct api_refusal api_query_check(const struct http_view *view, const char *con
             is_known = slice_equal(view->query[i].name, slice_of(names[j]));
         }
         if (!is_known) {
+            const struct slice name = view->query[i].name;
             return (struct api_refusal){API_INVALID_REQUEST, API_REASON_UNKNOWN_PARAMETER,
-                                        SLICE_NONE};
+                                        api_is_nameable(name) ? name : SLICE_NONE};
         }
     }
     return API_FINE;
@@ -158,12 +205,12 @@ struct api_refusal api_query_limit(const struct http_view *view, unsigned *limit
     }
     for (size_t i = 0; i < text.len && i <= LIMIT_DIGITS_MAX; i++) {
         if (text.ptr[i] < '0' || text.ptr[i] > '9') {
-            return api_invalid(API_REASON_BAD_PARAMETER, "limit");
+            return api_invalid(API_REASON_LIMIT, "");
         }
         sum = sum * 10 + (unsigned)(text.ptr[i] - '0');
     }
     if (text.len > LIMIT_DIGITS_MAX || sum < 1 || sum > STORE_PAGE_MAX) {
-        return api_invalid(API_REASON_BAD_PARAMETER, "limit");
+        return api_invalid(API_REASON_LIMIT, "");
     }
     *limit = sum;
     return API_FINE;
@@ -237,6 +284,16 @@ static enum api_reason reason_of_fault(enum json_fault_kind kind)
     return API_REASON_NOT_JSON;
 }
 
+/* The member that a fault is about, where it is one of ours or can be named. */
+static struct slice name_of_fault(const struct json_fault *fault)
+{
+    if (fault->field != NULL) {
+        return slice_of(fault->field->name);
+    }
+    return fault->kind == JSON_FAULT_UNKNOWN && api_is_nameable(fault->name) ? fault->name
+                                                                             : SLICE_NONE;
+}
+
 struct api_refusal api_body_read(struct http_request *request, const struct json_schema *schema,
                                  struct json_value *values)
 {
@@ -253,8 +310,12 @@ struct api_refusal api_body_read(struct http_request *request, const struct json
     if (fault.kind == JSON_FAULT_WRONG_TYPE && fault.field == NULL) {
         return (struct api_refusal){API_INVALID_REQUEST, API_REASON_NOT_JSON, SLICE_NONE};
     }
+    if (fault.kind == JSON_FAULT_TOO_LONG && fault.field != NULL &&
+        fault.field->kind == JSON_STRING_MAP) {
+        return api_invalid(API_REASON_METADATA, "");
+    }
     return (struct api_refusal){API_INVALID_REQUEST, reason_of_fault(fault.kind),
-                                fault.field == NULL ? SLICE_NONE : slice_of(fault.field->name)};
+                                name_of_fault(&fault)};
 }
 
 struct api_refusal api_account_member_read(const struct json_value *value, const char *name,
@@ -264,7 +325,10 @@ struct api_refusal api_account_member_read(const struct json_value *value, const
         return api_invalid(API_REASON_MISSING, name);
     }
     *id = value->text;
-    return api_account_id_check(*id);
+    if (!api_is_account_id(*id)) {
+        return (struct api_refusal){.code = API_INVALID_ACCOUNT_ID, .about = slice_of(name)};
+    }
+    return API_FINE;
 }
 
 struct api_refusal api_amount_read(const struct json_value *value, const char *name,
@@ -295,7 +359,7 @@ struct api_refusal api_reference_read(const struct json_value *value, struct sli
         return API_FINE;
     }
     if (value->text.len == 0 || value->text.len > LEDGER_REFERENCE_BYTES_MAX) {
-        return api_invalid(API_REASON_TOO_LONG, "reference");
+        return api_invalid(API_REASON_REFERENCE, "");
     }
     *reference = value->text;
     return API_FINE;
@@ -316,7 +380,7 @@ struct api_refusal api_metadata_read(struct arena *a, const struct json_value *v
     json_writer_init(&w, &text);
     json_pairs(&w, value->map.sorted, value->map.count);
     if (text.err == ERR_FULL) {
-        refusal = api_invalid(API_REASON_TOO_LONG, "metadata");
+        refusal = api_invalid(API_REASON_METADATA, "");
     } else if (text.err != ERR_OK || arena_copy(a, buf_slice(&text), metadata) != ERR_OK) {
         refusal = (struct api_refusal){.code = API_STORE_UNAVAILABLE};
     }

@@ -12,6 +12,17 @@ enum ledger_language api_language_parse(struct slice header, enum ledger_languag
 /** The same of a request. */
 enum ledger_language api_language(const struct http_request *request, enum ledger_language fallback);
 
+/**
+ * Read the value of a traceparent header.
+ *
+ * Returns: *trace_id, the 32 hex digits in it. False: not version 00, or against its grammar; to be ignored.
+ * Source:  W3C Trace Context, section 3.2.
+ */
+bool api_traceparent_parse(struct slice value, struct slice *trace_id);
+
+/** The trace id of a request that has one valid traceparent. */
+bool api_trace_id(const struct http_request *request, struct slice *trace_id);
+
 /** Is this an account id that clients may name? System accounts (@…) are not. */
 bool api_is_account_id(struct slice text);
 

@@ -9,12 +9,14 @@ static struct api_refusal key_read(struct api_call *call, struct api_write *w)
         return API_FINE;
     }
     if (http_header_count(call->request, "Idempotency-Key") != 1) {
-        return (struct api_refusal){.code = API_INVALID_IDEMPOTENCY_KEY};
+        return (struct api_refusal){API_INVALID_IDEMPOTENCY_KEY, API_REASON_KEY_TWICE, SLICE_NONE};
     }
     e = api_key_parse(value, http_arena(call->request), &w->key);
+    if (e == ERR_INVALID) {
+        return (struct api_refusal){API_INVALID_IDEMPOTENCY_KEY, API_REASON_KEY, SLICE_NONE};
+    }
     if (e != ERR_OK) {
-        return (struct api_refusal){.code = e == ERR_INVALID ? API_INVALID_IDEMPOTENCY_KEY
-                                                             : API_STORE_UNAVAILABLE};
+        return (struct api_refusal){.code = API_STORE_UNAVAILABLE};
     }
     w->has_key = true;
     return API_FINE;

@@ -45,6 +45,7 @@ struct config_entry {
     enum config_kind kind;
     const char *fallback; /* the default, as it would be written */
     const char *help;     /* one line */
+    const char *word;     /* what the help calls the value; NULL: by its kind */
     const char *choices;  /* CONFIG_CHOICE: "a|b|c" */
     uint64_t min, max;    /* in the unit the value is kept in; inclusive */
     const char *env;      /* one more environment name, behind WALLET_…; or NULL */

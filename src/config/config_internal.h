@@ -29,7 +29,7 @@ struct config_line {
 MUST_CHECK bool config_value_parse(const struct config_entry *entry, struct slice text,
                                    void *values, struct err_text *why);
 
-/** Append the value as a text that config_value_parse reads back. Thread: any. */
+/** Append the value as a text that config_value_parse reads back; a number that is the default as the default is written. Thread: any. */
 void config_value_format(const struct config_entry *entry, const void *values, struct buf *out);
 
 /** Append one number (a range's end) in the spelling of its kind. Thread: any. */

@@ -12,8 +12,8 @@
 /* clang-format off */
 #define CONFIG_KEYS(KEY) \
     KEY(ADDRESS,  listen,              "listen",           "127.0.0.1:8080", .env_port = "PORT", .help = "address and port to serve on; [::1]:8080 for IPv6") \
-    KEY(TEXT,     data,                "data",             "./data",         .min = 1, .help = "folder that holds the ledger") \
-    KEY(TEXT,     redis_addr,          "redis-addr",       "",               .env = "REDIS_ADDR", .help = "Redis to keep the ledger in; empty: the embedded store") \
+    KEY(TEXT,     data,                "data",             "./data",         .min = 1, .word = "FOLDER", .help = "folder that holds the ledger") \
+    KEY(TEXT,     redis_addr,          "redis-addr",       "",               .env = "REDIS_ADDR", .help = "Redis to keep the ledger in (planned: refused by this build); empty: the embedded store") \
     KEY(NUMBER,   threads,             "threads",          "0",              .max = 64, .help = "event loops; 0: the cores less one, at least 1") \
     KEY(NUMBER,   readers,             "readers",          "2",              .min = 1, .max = 16, .help = "threads that read histories") \
     KEY(NUMBER,   connections,         "connections",      "10000",          .min = 1, .max = 1000000, .help = "connections open at once") \

@@ -84,16 +84,18 @@ void config_set_print(const struct config_set *set, const char *file, struct buf
 
 static void append_flag(const struct config_entry *entry, struct buf *out)
 {
-    static const char *const words[] = {
+    static const char *const words_of_kind[] = {
         [CONFIG_TEXT] = "TEXT",     [CONFIG_ADDRESS] = "HOST:PORT", [CONFIG_NUMBER] = "N",
         [CONFIG_DURATION] = "TIME", [CONFIG_SIZE] = "SIZE",
     };
+    const char *word;
 
     buf_append_text(out, entry->kind == CONFIG_SWITCH ? "  --[no-]" : "  --");
     buf_append_text(out, entry->name);
     if (entry->kind != CONFIG_SWITCH) {
+        word = entry->kind == CONFIG_CHOICE ? entry->choices : words_of_kind[entry->kind];
         buf_append_byte(out, ' ');
-        buf_append_text(out, entry->kind == CONFIG_CHOICE ? entry->choices : words[entry->kind]);
+        buf_append_text(out, entry->word != NULL ? entry->word : word);
     }
     buf_append_byte(out, '\n');
 }

@@ -286,7 +286,7 @@ bool config_value_parse(const struct config_entry *entry, struct slice text, voi
 void config_value_format(const struct config_entry *entry, const void *values, struct buf *out)
 {
     const char *field = (const char *)values + entry->offset;
-    uint64_t number;
+    uint64_t number, fallback;
     int index;
 
     switch (entry->kind) {
@@ -298,6 +298,10 @@ void config_value_format(const struct config_entry *entry, const void *values, s
     case CONFIG_DURATION:
     case CONFIG_SIZE:
         memcpy(&number, field, sizeof(number));
+        if (number_parse(entry->kind, slice_of(entry->fallback), &fallback) && number == fallback) {
+            buf_append_text(out, entry->fallback); /* 60s, where the help says 60s */
+            return;
+        }
         config_number_format(entry->kind, number, out);
         return;
     case CONFIG_SWITCH:

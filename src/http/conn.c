@@ -358,6 +358,13 @@ static enum http_fault fault_of(enum framing_verdict verdict)
     }
 }
 
+/* Refuse a request that reads wrong. */
+static void fault_bad(struct conn *conn, enum http_reason reason)
+{
+    conn->request->reason = reason;
+    fault_last(conn, HTTP_FAULT_BAD_REQUEST);
+}
+
 /* Returns false when the head needs more bytes. */
 static bool take_head(struct conn *conn, const char *bytes, size_t len, size_t *used)
 {
@@ -388,21 +395,27 @@ static bool take_head(struct conn *conn, const char *bytes, size_t len, size_t *
         return true;
     }
     request_view_partial(conn->request, bytes);
-    fault_last(conn, fault_of(verdict));
+    if (verdict == FRAMING_BAD) {
+        fault_bad(conn, reader_reason(&conn->request->reader));
+    } else {
+        fault_last(conn, fault_of(verdict));
+    }
     return true;
 }
 
 static void body_wrong(struct conn *conn, enum framing_verdict verdict)
 {
     struct http_request *request = conn->request;
-    enum http_fault fault = fault_of(verdict);
 
-    if (verdict == FRAMING_BODY_TOO_LARGE && request->is_refused) {
-        fault = request->fault;
+    if (verdict == FRAMING_BAD) {
+        fault_bad(conn, reader_reason(&request->reader));
+    } else if (verdict == FRAMING_BODY_TOO_LARGE && request->is_refused) {
+        fault_last(conn, request->fault);
     } else if (verdict == FRAMING_BODY_TOO_LARGE && request->reader.body.bytes_max == 0) {
-        fault = HTTP_FAULT_BAD_REQUEST; /* no body was allowed */
+        fault_bad(conn, HTTP_REASON_NO_BODY);
+    } else {
+        fault_last(conn, fault_of(verdict));
     }
-    fault_last(conn, fault);
 }
 
 /* Returns false when the body needs more bytes; all of these are then used. */
@@ -493,7 +506,7 @@ static void on_early_end(struct conn *conn)
     if (conn->state == CONN_HEAD) {
         request_view_partial(conn->request, conn->pending.ptr + conn->pending_at);
     }
-    fault_last(conn, HTTP_FAULT_BAD_REQUEST);
+    fault_bad(conn, HTTP_REASON_CUT);
     conn->is_busy = false;
     conn_flush(conn);
 }

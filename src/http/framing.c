@@ -125,6 +125,20 @@ static enum http_method method_find(const char *bytes, size_t len)
     return HTTP_OTHER;
 }
 
+/* The first broken rule is the one that is told. */
+static void note(struct framing_head *h, enum http_reason reason)
+{
+    if (h->reason == HTTP_REASON_NONE) {
+        h->reason = (uint8_t)reason;
+    }
+}
+
+static enum framing_verdict bad(struct framing_head *h, enum http_reason reason)
+{
+    note(h, reason);
+    return FRAMING_BAD;
+}
+
 static enum framing_verdict read_start(struct framing_head *h, const char *bytes, size_t len)
 {
     if (h->stage == STAGE_START) {
@@ -139,7 +153,7 @@ static enum framing_verdict read_start(struct framing_head *h, const char *bytes
         return FRAMING_MORE;
     }
     if (bytes[1] != '\n') {
-        return FRAMING_BAD;
+        return bad(h, HTTP_REASON_REQUEST_LINE);
     }
     h->at = 2;
     h->start = 2;
@@ -153,7 +167,7 @@ static enum framing_verdict read_method(struct framing_head *h, const char *byte
 
     while (at < len && is_class(bytes[at], IS_TOKEN)) {
         if (at - h->start == FRAMING_METHOD_BYTES_MAX) {
-            return FRAMING_BAD;
+            return bad(h, HTTP_REASON_REQUEST_LINE);
         }
         at++;
     }
@@ -162,7 +176,7 @@ static enum framing_verdict read_method(struct framing_head *h, const char *byte
         return FRAMING_MORE;
     }
     if (bytes[at] != ' ' || at == h->start) {
-        return FRAMING_BAD;
+        return bad(h, HTTP_REASON_REQUEST_LINE);
     }
     h->method_len = (uint8_t)(at - h->start);
     h->method = method_find(bytes + h->start, h->method_len);
@@ -188,7 +202,7 @@ static enum framing_verdict read_target(struct framing_head *h, const char *byte
         return FRAMING_URI_TOO_LONG;
     }
     if (bytes[at] != ' ' || at == h->target_at) {
-        return FRAMING_BAD;
+        return bad(h, HTTP_REASON_TARGET);
     }
     h->target_len = (uint16_t)(at - h->target_at);
     h->at = at + 1;
@@ -205,7 +219,7 @@ static enum framing_verdict read_version(struct framing_head *h, const char *byt
         char want = version[h->at - start];
         char have = bytes[h->at];
         if (want == 'x' ? have != '0' && have != '1' : have != want) {
-            return FRAMING_BAD;
+            return bad(h, HTTP_REASON_VERSION);
         }
         if (want == 'x') {
             h->version_minor = (uint8_t)(have - '0');
@@ -275,8 +289,9 @@ static bool read_length(struct framing_head *h, struct slice value)
     return true;
 }
 
-static bool note_known(struct framing_head *h, enum framing_known known, struct slice value,
-                       bool is_value_bare)
+/* Returns: which rule the field breaks, if any. */
+static enum http_reason read_known(struct framing_head *h, enum framing_known known,
+                                   struct slice value, bool is_value_bare)
 {
     bool is_again = h->known[known] != 0;
 
@@ -286,29 +301,34 @@ static bool note_known(struct framing_head *h, enum framing_known known, struct 
     switch (known) {
     case FRAMING_CONNECTION:
         read_connection(h, value);
-        return true;
+        return HTTP_REASON_NONE;
     case FRAMING_CONTENT_ENCODING:
         h->is_encoded = h->is_encoded || !slice_equal_nocase(value, SLICE("identity"));
-        return true;
+        return HTTP_REASON_NONE;
     case FRAMING_CONTENT_LENGTH:
-        return !is_again && is_value_bare && read_length(h, value);
+        return !is_again && is_value_bare && read_length(h, value) ? HTTP_REASON_NONE
+                                                                   : HTTP_REASON_FRAMING;
     case FRAMING_TRANSFER_ENCODING:
         h->is_chunked = true;
-        return !is_again && is_value_bare && slice_equal_nocase(value, SLICE("chunked"));
+        return !is_again && is_value_bare && slice_equal_nocase(value, SLICE("chunked"))
+                   ? HTTP_REASON_NONE
+                   : HTTP_REASON_FRAMING;
     case FRAMING_EXPECT:
-        return !is_again && slice_equal_nocase(value, SLICE("100-continue"));
+        return !is_again && slice_equal_nocase(value, SLICE("100-continue")) ? HTTP_REASON_NONE
+                                                                             : HTTP_REASON_EXPECT;
+    case FRAMING_IDEMPOTENCY_KEY:
+        return is_again ? HTTP_REASON_KEY_TWICE : HTTP_REASON_NONE;
     case FRAMING_OTHER:
     case FRAMING_AUTHORIZATION:
     case FRAMING_CONTENT_TYPE:
     case FRAMING_HOST:
-    case FRAMING_IDEMPOTENCY_KEY:
     case FRAMING_IF_MATCH:
     case FRAMING_IF_NONE_MATCH:
     case FRAMING_REQUEST_ID:
     case FRAMING_KNOWN_COUNT:
         break;
     }
-    return !is_again;
+    return is_again ? HTTP_REASON_FIELD_TWICE : HTTP_REASON_NONE;
 }
 
 /* One field line, without its CRLF. A line that starts with white space (obs-fold) has no name and
@@ -323,11 +343,13 @@ static enum framing_verdict read_field(struct framing_head *h, const char *bytes
         colon_at++;
     }
     if (colon_at == line_end || bytes[colon_at] != ':' || colon_at == h->at) {
-        return FRAMING_BAD;
+        return bad(h, HTTP_REASON_FIELD);
     }
+    known = framing_known_find(bytes + h->at, colon_at - h->at);
     for (uint32_t i = colon_at + 1; i < line_end; i++) {
         if (!is_class(bytes[i], IS_VALUE)) {
-            return FRAMING_BAD;
+            return bad(h,
+                       known == FRAMING_IDEMPOTENCY_KEY ? HTTP_REASON_KEY_BYTE : HTTP_REASON_FIELD);
         }
     }
     value_at = colon_at + 1;
@@ -341,11 +363,9 @@ static enum framing_verdict read_field(struct framing_head *h, const char *bytes
     if (h->field_count == HTTP_HEADERS_MAX) {
         return FRAMING_HEAD_TOO_LARGE;
     }
-    known = framing_known_find(bytes + h->at, colon_at - h->at);
-    if (known != FRAMING_OTHER &&
-        !note_known(h, known, slice_make(bytes + value_at, value_end - value_at),
-                    is_bare(bytes, colon_at, value_at, value_end, line_end))) {
-        return FRAMING_BAD;
+    if (known != FRAMING_OTHER) {
+        note(h, read_known(h, known, slice_make(bytes + value_at, value_end - value_at),
+                           is_bare(bytes, colon_at, value_at, value_end, line_end)));
     }
     h->fields[h->field_count++] = (struct framing_field){
         .name_at = (uint16_t)h->at,
@@ -448,27 +468,30 @@ static enum framing_verdict finish_head(struct framing_head *h, const char *byte
     bool has_host = h->known[FRAMING_HOST] != 0;
     struct slice host = SLICE_NONE;
 
+    if (h->reason != HTTP_REASON_NONE) {
+        return FRAMING_BAD;
+    }
     if (has_host) {
         const struct framing_field *field = &h->fields[h->known[FRAMING_HOST] - 1];
         host = slice_make(bytes + field->value_at, field->value_len);
         if (!is_host(host)) {
-            return FRAMING_BAD;
+            return bad(h, HTTP_REASON_HOST);
         }
     } else if (h->version_minor == 1) {
-        return FRAMING_BAD; /* HTTP/1.0 may do without */
+        return bad(h, HTTP_REASON_HOST); /* HTTP/1.0 may do without */
     }
     if (h->is_chunked && (h->has_length || h->version_minor == 0)) {
-        return FRAMING_BAD;
+        return bad(h, HTTP_REASON_FRAMING);
     }
     if (h->method_len == 7 && memcmp(bytes + h->start, "CONNECT", 7) == 0) {
-        return FRAMING_BAD; /* not a proxy */
+        return bad(h, HTTP_REASON_METHOD); /* not a proxy */
     }
     if (h->content_length > 0 &&
         (h->method == HTTP_GET || h->method == HTTP_HEAD || h->method == HTTP_OPTIONS)) {
-        return FRAMING_BAD;
+        return bad(h, HTTP_REASON_NO_BODY);
     }
     if (!split_target(h, bytes, has_host, host)) {
-        return FRAMING_BAD;
+        return bad(h, HTTP_REASON_TARGET);
     }
     /* RFC 9110, 10.1.1: an HTTP/1.0 client's 100-continue is ignored */
     h->is_continue_expected = h->known[FRAMING_EXPECT] != 0 && h->version_minor == 1;
@@ -490,7 +513,7 @@ static enum framing_verdict read_fields(struct framing_head *h, const char *byte
         }
         lf_at = (uint32_t)(lf - bytes);
         if (lf_at == h->at || bytes[lf_at - 1] != '\r') {
-            return FRAMING_BAD;
+            return bad(h, HTTP_REASON_FIELD);
         }
         if (lf_at - 1 > h->at) {
             enum framing_verdict verdict = read_field(h, bytes, lf_at - 1);

@@ -1,7 +1,8 @@
 /*
  * Strict HTTP/1.1 framing over bytes: where a request's head ends, what its lines say, how its body
  * is framed. Pure: no I/O, no allocation, no clock. Whatever way the bytes are cut into pieces, the
- * verdict is the same, because it is that of the shortest prefix which is wrong.
+ * verdict is the same, because it is that of the shortest prefix which is wrong. A header that can be
+ * read but not accepted is wrong at the end of the head, so that the answer knows all of its fields.
  *
  * Source:  RFC 9110, RFC 9112; where they leave a choice, the refusal is taken.
  */
@@ -63,6 +64,7 @@ struct framing_head {
     uint32_t scanned; /* no line end between at and here */
     uint16_t start;   /* of the request line: 2 behind a leading CRLF */
     uint8_t stage;
+    uint8_t reason; /* enum http_reason: the first rule that was broken; the verdict may wait for the end of the head */
     uint8_t method_len;
     enum http_method method;
     uint16_t target_at, target_len;
@@ -99,6 +101,7 @@ bool framing_head_has_begun(const char *bytes, size_t len);
 
 struct framing_body {
     uint8_t state;
+    uint8_t reason; /* enum http_reason of a FRAMING_BAD */
     uint8_t name_len;
     char name[24];     /* start of a trailer field's name */
     uint16_t line_len; /* bytes of the chunk's size line */

@@ -238,6 +238,9 @@ enum framing_verdict framing_body_next(struct framing_body *b, const char *bytes
             return FRAMING_DATA;
         }
         enum framing_verdict verdict = chunked_byte(b, bytes[at++]);
+        if (verdict == FRAMING_BAD) {
+            b->reason = HTTP_REASON_CHUNK;
+        }
         if (verdict != FRAMING_MORE) {
             return verdict;
         }

@@ -46,6 +46,32 @@ enum http_fault {
     HTTP_FAULT_NOMEM,          /* 503: no memory for the request; closes */
 };
 
+/**
+ * Which rule was broken by a HTTP_FAULT_BAD_REQUEST or HTTP_FAULT_BAD_QUERY, for the words of the answer. A closed set:
+ * nothing of the request is in it.
+ */
+enum http_reason {
+    HTTP_REASON_NONE,           /* another fault, or one without a rule of its own */
+    HTTP_REASON_REQUEST_LINE,   /* not METHOD SP target SP HTTP/1.x CRLF */
+    HTTP_REASON_METHOD,         /* CONNECT: this is no proxy */
+    HTTP_REASON_TARGET,         /* neither a path, nor "*" of OPTIONS, nor a URL of this host */
+    HTTP_REASON_VERSION,        /* neither HTTP/1.0 nor HTTP/1.1 */
+    HTTP_REASON_FIELD,          /* a header line that is no "name: value", or a folded one */
+    HTTP_REASON_FIELD_TWICE,    /* a header that may be given once */
+    HTTP_REASON_HOST,           /* missing, or not a host */
+    HTTP_REASON_FRAMING,        /* Content-Length, Transfer-Encoding: not understood alike by all */
+    HTTP_REASON_EXPECT,         /* other than 100-continue */
+    HTTP_REASON_KEY_TWICE,      /* Idempotency-Key given twice */
+    HTTP_REASON_KEY_BYTE,       /* a control character in Idempotency-Key */
+    HTTP_REASON_NO_BODY,        /* a body where none is taken */
+    HTTP_REASON_CHUNK,          /* a chunked body that breaks its grammar, trailers included */
+    HTTP_REASON_CUT,            /* the peer ended before its request did */
+    HTTP_REASON_QUERY,          /* not name=value joined by &, percent-encoded UTF-8 */
+    HTTP_REASON_QUERY_TWICE,    /* a parameter given twice */
+    HTTP_REASON_QUERY_TOO_MANY, /* more than HTTP_QUERY_MAX parameters */
+    HTTP_REASON_COUNT
+};
+
 enum http_method {
     HTTP_GET,
     HTTP_HEAD,
@@ -131,6 +157,9 @@ struct uv_loop_s;
 MUST_CHECK enum err http_listen(const char *address, unsigned count, int *fds, uint16_t *port,
                                 struct err_text *why);
 
+/** Can only this machine reach a socket of http_listen? False where the kernel does not say. Thread: any. */
+bool http_is_local(int listen_fd);
+
 /**
  * Serve a listening socket on a loop.
  *
@@ -161,6 +190,9 @@ unsigned http_server_connections(const struct http_server *s);
 /* ---- what a handler may do ---- */
 
 const struct http_view *http_view(const struct http_request *request);
+
+/** Why it is a HTTP_FAULT_BAD_REQUEST or HTTP_FAULT_BAD_QUERY; HTTP_REASON_NONE for every other request. */
+enum http_reason http_fault_reason(const struct http_request *request);
 
 /** The value of a header field (name compared without case), optional white space trimmed. False: absent. Singletons arrive once: doubled ones were faults. */
 bool http_header(const struct http_request *request, const char *name, struct slice *value);

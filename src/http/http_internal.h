@@ -54,7 +54,8 @@ struct http_request {
     bool is_refused; /* by `fault`, once its body is read */
     bool is_options; /* answered by us, once its body is read */
     enum http_fault fault;
-    unsigned methods; /* that the path has, for Allow */
+    enum http_reason reason; /* of a bad request or query */
+    unsigned methods;        /* that the path has, for Allow */
     void *user;
     struct slice head;                    /* copy in the arena */
     struct slice params[HTTP_PARAMS_MAX]; /* undecoded */
@@ -195,6 +196,11 @@ void conn_run(struct conn *conn);
 bool conn_is_idle(const struct conn *conn);
 void conn_respond(struct conn *conn, struct http_request *request, unsigned status,
                   const struct http_field *fields, unsigned field_count, struct slice body);
+
+/* ---- listen.c ---- */
+
+/** Is this an address of this machine alone? */
+bool listen_is_loopback(const struct sockaddr_storage *address);
 
 /* ---- server.c ---- */
 

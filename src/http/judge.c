@@ -8,6 +8,25 @@ static void refuse(struct http_request *request, enum http_fault fault)
     request->fault = fault;
 }
 
+static void refuse_query(struct http_request *request, enum err e)
+{
+    switch (e) {
+    case ERR_NOMEM:
+        refuse(request, HTTP_FAULT_NOMEM);
+        return;
+    case ERR_EXISTS:
+        request->reason = HTTP_REASON_QUERY_TWICE;
+        break;
+    case ERR_FULL:
+        request->reason = HTTP_REASON_QUERY_TOO_MANY;
+        break;
+    default:
+        request->reason = HTTP_REASON_QUERY;
+        break;
+    }
+    refuse(request, HTTP_FAULT_BAD_QUERY);
+}
+
 static enum err decode_params(struct http_request *request, const struct route_match *match)
 {
     for (unsigned i = 0; i < match->param_count; i++) {
@@ -77,7 +96,7 @@ static void judge_target(struct http_request *request, const struct http_server 
     }
     e = decode_query(request);
     if (e != ERR_OK) {
-        refuse(request, e == ERR_NOMEM ? HTTP_FAULT_NOMEM : HTTP_FAULT_BAD_QUERY);
+        refuse_query(request, e);
     }
 }
 
@@ -112,6 +131,7 @@ uint64_t judge_head(struct http_request *request, bool is_peer_forbidden)
     if (!route->has_body) {
         if (h->content_length > 0) {
             refuse(request, HTTP_FAULT_BAD_REQUEST);
+            request->reason = HTTP_REASON_NO_BODY;
         }
         return 0;
     }

@@ -65,6 +65,30 @@ static bool parse_address(const char *text, union address *out, socklen_t *len)
                      &out->v4.sin_addr) == 1;
 }
 
+bool listen_is_loopback(const struct sockaddr_storage *address)
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+
+    if (address->ss_family == AF_INET) {
+        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+    }
+    if (address->ss_family != AF_INET6) {
+        return false;
+    }
+    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
+           (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127);
+}
+
+bool http_is_local(int listen_fd)
+{
+    struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
+    socklen_t len = sizeof(address);
+
+    return getsockname(listen_fd, (struct sockaddr *)&address, &len) == 0 &&
+           listen_is_loopback(&address);
+}
+
 static enum err why_not(const char *what, const char *address, struct err_text *why)
 {
     int error = errno;

@@ -5,6 +5,7 @@
 void reader_init(struct reader *r)
 {
     framing_head_init(&r->head);
+    r->body.reason = HTTP_REASON_NONE;
     r->is_disagreed = false;
 }
 
@@ -47,6 +48,14 @@ enum framing_verdict reader_head(struct reader *r, const char *bytes, size_t len
         return disagree(r);
     }
     return FRAMING_DONE;
+}
+
+enum http_reason reader_reason(const struct reader *r)
+{
+    if (r->is_disagreed) {
+        return HTTP_REASON_FRAMING;
+    }
+    return (enum http_reason)(r->head.reason != HTTP_REASON_NONE ? r->head.reason : r->body.reason);
 }
 
 void reader_expect_body(struct reader *r, uint64_t bytes_max)

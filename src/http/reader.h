@@ -27,6 +27,9 @@ void reader_init(struct reader *r);
  */
 MUST_CHECK enum framing_verdict reader_head(struct reader *r, const char *bytes, size_t len);
 
+/** Which rule a FRAMING_BAD of either part broke; HTTP_REASON_NONE before one. */
+enum http_reason reader_reason(const struct reader *r);
+
 /** How many data bytes the body may have, once the head is done. */
 void reader_expect_body(struct reader *r, uint64_t bytes_max);
 

@@ -207,6 +207,11 @@ static bool is_named(const struct http_request *request, unsigned index, struct 
            slice_equal_nocase(slice_make(request->head.ptr + field->name_at, field->name_len), name);
 }
 
+enum http_reason http_fault_reason(const struct http_request *request)
+{
+    return request->reason;
+}
+
 bool http_header(const struct http_request *request, const char *name, struct slice *value)
 {
     struct slice wanted = slice_of(name);

@@ -160,21 +160,6 @@ static void on_timer(uv_timer_t *timer)
 
 /* ---- accepting ---- */
 
-static bool is_loopback(const struct sockaddr_storage *peer)
-{
-    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)peer;
-    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)peer;
-
-    if (peer->ss_family == AF_INET) {
-        return ntohl(v4->sin_addr.s_addr) >> 24 == 127;
-    }
-    if (peer->ss_family != AF_INET6) {
-        return false;
-    }
-    return IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr) ||
-           (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) && v6->sin6_addr.s6_addr[12] == 127);
-}
-
 /*
  * At the limit, the connection that has been idle longest makes room, if it has been for a while.
  */
@@ -190,7 +175,7 @@ static void shed_idle(struct http_server *s)
 
 static void admit(struct http_server *s, int fd, const struct sockaddr_storage *peer)
 {
-    bool is_forbidden = !s->options.is_remote_allowed && !is_loopback(peer);
+    bool is_forbidden = !s->options.is_remote_allowed && !listen_is_loopback(peer);
 
     if (http_server_connections(s) >= s->options.connections_max) {
         shed_idle(s);

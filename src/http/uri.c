@@ -142,7 +142,7 @@ enum err uri_query(struct arena *arena, struct slice query, struct uri_parameter
         }
         for (unsigned i = 0; i < found; i++) {
             if (slice_equal(out[i].name, out[found].name)) {
-                return ERR_INVALID;
+                return ERR_EXISTS;
             }
         }
         found++;

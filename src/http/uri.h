@@ -27,8 +27,8 @@ struct uri_parameter {
 /**
  * Take a query apart: name[=value] joined by '&'. An empty query has no parameter.
  *
- * Errors:  ERR_INVALID: an empty or doubled name, or one that does not decode; ERR_FULL: more than
- *          max; ERR_NOMEM.
+ * Errors:  ERR_INVALID: an empty name, or what does not decode; ERR_EXISTS: a name twice; ERR_FULL:
+ *          more than max; ERR_NOMEM.
  */
 MUST_CHECK enum err uri_query(struct arena *arena, struct slice query, struct uri_parameter *out,
                               unsigned max, unsigned *count);

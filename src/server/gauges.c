@@ -71,7 +71,7 @@ enum err gauges_declare(struct service *s)
         {"http_connections", "Connections open.", connections},
         {"http_connections_max", "Connections that may be open at once.", connections_max},
         {"wallet_inbox_depth", "Operations that wait for the writer.", inbox_depth},
-        {"wallet_accounts", "Accounts in the ledger, those of the system included.", accounts},
+        {"wallet_accounts", "Accounts in the ledger, those of the system left out.", accounts},
         {"wallet_idempotency_records", "Idempotency keys that are remembered.", idempotency_records},
         {"wallet_journal_seq", "Number of the journal's last record.", journal_seq},
         {"wallet_store_up", "1 where the store can be written to.", store_up},

@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "http/http.h"
 #include "server/life.h"
 #include "server/service.h"
 
@@ -50,6 +51,10 @@ static void tell_start(const struct service *s)
     if (c->allow_remote) {
         log_event(LOG_WARN, "server.open_to_all",
                   log_text("why", "allow-remote is on: whoever reaches this port can move money"));
+    } else if (!http_is_local(s->fds[0])) {
+        log_event(LOG_WARN, "server.local_only", log_text("listen", c->listen),
+                  log_text("why", "requests from other machines are answered 403"),
+                  log_text("mend", "start with --allow-remote to serve them"));
     }
 }
 
@@ -195,6 +200,11 @@ enum cli_exit serve(const struct config *config, struct currency default_currenc
     if (e == ERR_INVALID) {
         log_event(LOG_ERROR, "server.failed", log_text("key", "listen"), log_text("why", why.text));
         return CLI_BAD_CONFIG;
+    }
+    if (e == ERR_BUSY) {
+        log_event(LOG_ERROR, "server.failed", log_text("key", "listen"), log_text("why", why.text),
+                  log_text("mend", "choose another port with --listen HOST:PORT or PORT=…"));
+        return CLI_FAILED;
     }
     if (e != ERR_OK) {
         complain(why.text);

@@ -42,6 +42,24 @@ class TestTraceparent:
         ok(c.get("/livez", headers=[("traceparent", text)]))
         ok(c.credit(fresh(), "1", headers=[("traceparent", text)]))
 
+    def test_its_trace_id_is_logged(self, server):
+        s = server("--access-log")
+        client = s.client()
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        good = ("traceparent", f"00-{trace}-00f067aa0ba902b7-01")
+        ok(client.get("/livez", headers=[("X-Request-Id", "traced"), good]))
+        ok(client.get("/livez", headers=[("X-Request-Id", "bare")]))
+        ok(client.get("/livez", headers=[("X-Request-Id", "bad"), ("traceparent", good[1].upper())]))
+        ok(client.get("/livez", headers=[("X-Request-Id", "twice"), good, good]))
+        fails(client.get("/nope", headers=[("X-Request-Id", "nowhere"), good]), 404)
+        client.close()
+        s.stop()
+        lines = {re.search(r"request_id=(\S+)", line).group(1): line for line in s.log().splitlines() if "http.request" in line}
+        for name in ("traced", "nowhere"):
+            assert f" trace_id={trace}" in lines[name], lines
+        for name in ("bare", "bad", "twice"):
+            assert "trace_id" not in lines[name], lines
+
 
 class TestLanguage:
     def message(self, c, value):
@@ -454,6 +472,34 @@ class TestLimits:
             conn.send(build("GET", "/livez", version="HTTP/1.0"))
             assert conn.answer().status == 200
             assert conn.rest() == b""
+
+
+class TestMessages:
+    """A message says what to mend, in either language, and repeats of a request no more than a plain name."""
+
+    @pytest.mark.parametrize("method,target,body,words", [
+        ("POST", "/api/v1/wallet/a/credit", '{"amount":1,"amuont":1}', "amuont"),
+        ("POST", "/api/v1/wallet/a/credit?dry_run=1", '{"amount":1}', "dry_run"),
+        ("POST", "/api/v1/wallet/a/credit", '{"amount":1,"reference":"%s"}' % ("r" * 129), "128"),
+        ("POST", "/api/v1/wallet/a/credit", '{"amount":1,"metadata":{"k":"%s"}}' % ("v" * 5000), "4096"),
+        ("GET", "/api/v1/wallet?limit=201", None, "200"),
+        ("GET", "/api/v1/wallet/a/transactions?limit=0", None, "200"),
+    ])
+    def test_invalid_requests(self, c, method, target, body, words):
+        for lang in ("zh-CN", "en"):
+            r = fails(c.request(method, target, body, headers=[("Accept-Language", lang)]), 400, "INVALID_REQUEST")
+            assert words in r.message and r.message.isascii() == (lang == "en"), r
+
+    def test_a_name_that_is_none_is_not_repeated(self, c):
+        for name in ("sk-live", "a b", "n" * 33, "名"):
+            r = fails(c.post("/api/v1/wallet/a/credit", '{"amount":1,"%s":1}' % name), 400, "INVALID_REQUEST")
+            assert name not in r.message, r
+
+    def test_a_transfer_says_which_id(self, c):
+        for sides in ({"from": "!", "to": "b"}, {"from": "a", "to": "!"}):
+            r = c.post("/api/v1/transfers", dump({**sides, "amount": 1}))
+            bad = next(side for side, name in sides.items() if name == "!")
+            assert fails(r, 400, "INVALID_ACCOUNT_ID").message.endswith(bad), r
 
 
 def test_413_can_be_read_while_the_client_still_sends(shared):

@@ -1,10 +1,11 @@
 """Health, metrics' face, the served contract, and that it lists what the router routes."""
 
-import yaml
+import re
 
 import pytest
+import yaml
 
-from harness import CODES, fails, fresh, ok
+from harness import CODES, fails, fresh, ok, run
 
 IN_SCOPE = {
     "/api/v1/wallet": {"get", "post"},
@@ -64,6 +65,7 @@ def test_openapi_and_the_router_hold_the_same_routes(openapi, c):
     values = {"account_id": a, "transaction_id": t, "hold_id": "hold_x"}
     for path, item in openapi["paths"].items():
         r = ok(c.request("OPTIONS", path.format(**values)), 204)
+        assert "options" in item, path
         listed = {m.upper() for m in item if m in METHODS}
         if "GET" in listed:
             listed.add("HEAD")
@@ -119,6 +121,27 @@ def resolve(openapi, node):
     return node
 
 
+def test_openapi_declares_what_every_answer_carries(openapi):
+    for path, item in openapi["paths"].items():
+        for method, operation in item.items():
+            if method == "parameters":
+                continue
+            responses = {status: resolve(openapi, r) for status, r in operation["responses"].items()}
+            for status, response in responses.items():
+                assert "X-Request-Id" in response["headers"], (path, method, status)
+            assert "403" in responses, (path, method)
+            allow = responses["204" if method == "options" else "405"]
+            assert "Allow" in allow["headers"], (path, method)
+        names = {resolve(openapi, p)["name"] for p in item["parameters"]}
+        assert {"Accept-Language", "X-Request-Id", "traceparent"} <= names, path
+
+
+def test_openapi_schemas_refuse_negative_overdrafts(openapi):
+    forms = openapi["components"]["schemas"]["OpenRequest"]["properties"]["overdraft_limit"]["anyOf"]
+    pattern = next(f["pattern"] for f in forms if f["type"] == "string")
+    assert re.search(pattern, "0.00") and not re.search(pattern, "-1")
+
+
 def test_openapi_documents_the_statuses_that_are_answered(openapi, c):
     a, b = fresh(), fresh()
     r = [
@@ -147,3 +170,20 @@ def test_openapi_documents_the_statuses_that_are_answered(openapi, c):
         assert status in responses or f"{status[0]}XX" in responses or "default" in responses, (path, method, status)
         if answer.status >= 400:
             assert status in responses or f"{status[0]}XX" in responses or "default" in responses
+
+
+def test_a_taken_port_says_how_to_choose_another(server, tmp_path):
+    s = server()
+    done = run("serve", "--data", str(tmp_path / "other"), "--listen", f"127.0.0.1:{s.port}")
+    assert done.returncode == 1 and not (tmp_path / "other").exists(), done
+    line = next(line for line in done.stderr.decode().splitlines() if "server.failed" in line)
+    assert "in use" in line and "--listen" in line and "PORT" in line, line
+
+
+@pytest.mark.parametrize("listen,flags,told", [("127.0.0.1", [], False), ("0.0.0.0", [], True), ("0.0.0.0", ["--allow-remote"], False)])
+def test_an_open_address_that_serves_this_machine_alone_is_warned_of(server, listen, flags, told):
+    s = server(*flags, listen=listen)
+    s.stop()
+    lines = [line for line in s.log().splitlines() if "server.local_only" in line]
+    assert len(lines) == told, lines
+    assert all("level=warn" in line and "403" in line and "--allow-remote" in line for line in lines)

@@ -266,6 +266,47 @@ def test_good(shared, watch, wire, count):
     assert credits(watch, a) == count + 1
 
 
+KEY = b"Idempotency-Key: "
+
+# bytes with Accept-Language: en as their last header, the code, a part of the message
+REASONS = [
+    (get(host=None), "INVALID_REQUEST", "Host"), (get(host=b"Host: a/b"), "INVALID_REQUEST", "Host"),
+    (get(b"/livez", b"HTTP/1.1", b"Host: x"), "INVALID_REQUEST", "given twice"), (get(b"nowhere"), "INVALID_REQUEST", "target"),
+    (req(C12, C12), "INVALID_REQUEST", "framing"), (req(C12, TEC), "INVALID_REQUEST", "framing"), (te(b"gzip"), "INVALID_REQUEST", "framing"),
+    (header(b"Expect: tea"), "INVALID_REQUEST", "Expect"), (get(b"/livez", b"HTTP/1.1", C12), "INVALID_REQUEST", "no body"),
+    (get(b"/livez?a=1&a=2"), "INVALID_REQUEST", "query parameter given twice"), (get(b"/livez?a=%zz"), "INVALID_REQUEST", "malformed query"),
+    (header(KEY + b"a\r\n" + KEY + b"a"), "INVALID_IDEMPOTENCY_KEY", "given twice"), (header(KEY + b"a\r\n" + KEY + b"b"), "INVALID_IDEMPOTENCY_KEY", "given twice"),
+    (header(KEY + "é".encode()), "INVALID_IDEMPOTENCY_KEY", "visible ASCII"), (header(KEY + b"\xff"), "INVALID_IDEMPOTENCY_KEY", "visible ASCII"),
+    (header(KEY), "INVALID_IDEMPOTENCY_KEY", "visible ASCII"),
+]
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["language last", "language first"])
+@pytest.mark.parametrize("wire,code,words", REASONS, ids=range(len(REASONS)))
+def test_the_reason_is_told_in_the_language_that_was_asked_for(shared, wire, code, words, first):
+    head, rest = wire.split(b"\r\n\r\n", 1)
+    line, fields = head.split(b"\r\n", 1) if b"\r\n" in head else (head, b"")
+    fields = [f for f in fields.split(b"\r\n") if f]
+    language = [b"Accept-Language: en"]
+    fields = language + fields if first else fields + language
+    with Conn(shared.port) as conn:
+        conn.send(b"\r\n".join([line] + fields).replace(b"@", b"reasons") + b"\r\n\r\n" + rest)
+        r = fails(check(conn.answer("POST"), "POST", "/"), 400, code)
+    assert words in r.message and r.message.isascii(), r
+
+
+@pytest.mark.parametrize("wire,code,words", [
+    (get(version=b"HTTP/2.0"), "INVALID_REQUEST", "HTTP/1.1"), (header(b"A : b"), "INVALID_REQUEST", "请求头"), (header(b"A: b\r\n c"), "INVALID_REQUEST", "折行"),
+    (chunks(b"x\r\n"), "INVALID_REQUEST", "分块"), (header(KEY + b"\x7f"), "INVALID_IDEMPOTENCY_KEY", "ASCII"), (header(KEY + b"a\x00"), "INVALID_IDEMPOTENCY_KEY", "ASCII"),
+    (b"\x16\x03\x01\r\n\r\n", "INVALID_REQUEST", "请求行"), (get(b"/a#b"), "INVALID_REQUEST", "请求目标"),
+], ids=range(8))
+def test_the_reason_of_what_ends_the_reading(shared, wire, code, words):
+    with Conn(shared.port) as conn:
+        conn.send(wire.replace(b"@", b"reasons"))
+        assert words in fails(check(conn.answer("POST"), "POST", "/"), 400, code).message
+        assert conn.rest() == b""
+
+
 class TestIncomplete:
     """The client ends before its request does: nothing is applied."""
 

@@ -353,9 +353,10 @@ def test_logfmt_lines_are_one_line_each(server):
 
 
 def test_the_gauge_of_accounts(server):
-    """Wallets alone are counted, not the system accounts behind them."""
+    """Wallets alone are counted, not the system accounts behind them; the help says so."""
     s = server()
     c = s.client()
+    assert "\n# HELP wallet_accounts Accounts in the ledger, those of the system left out.\n" in ok(c.get("/metrics")).body.decode()
 
     def accounts():
         _, samples = scrape(c)

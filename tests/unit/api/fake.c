@@ -25,6 +25,11 @@ bool http_header(const struct http_request *request, const char *name, struct sl
     return false;
 }
 
+enum http_reason http_fault_reason(const struct http_request *request)
+{
+    return request->reason;
+}
+
 unsigned http_header_count(const struct http_request *request, const char *name)
 {
     unsigned count = 0;

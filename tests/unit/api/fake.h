@@ -26,6 +26,7 @@ struct http_request {
     struct arena arena;
     void *user;
     unsigned holds;
+    enum http_reason reason; /* a test sets it behind fake_request */
     bool is_answered;
     struct fake_field headers[FAKE_HEADERS_MAX];
     unsigned header_count;

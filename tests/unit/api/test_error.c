@@ -175,9 +175,48 @@ static void faults_of_http_have_their_codes(void **state)
     assert_int_equal(api_code_of_fault(HTTP_FAULT_BAD_PATH_PARAM, NULL), API_INVALID_REQUEST);
 }
 
+static void a_broken_rule_of_http_has_words_and_a_code(void **state)
+{
+    (void)state;
+    for (int r = HTTP_REASON_NONE + 1; r < HTTP_REASON_COUNT; r++) {
+        const bool is_key = r == HTTP_REASON_KEY_TWICE || r == HTTP_REASON_KEY_BYTE;
+        struct api_refusal refusal =
+            api_refusal_of_fault(HTTP_FAULT_BAD_REQUEST, (enum http_reason)r, NULL);
+        assert_int_equal(refusal.code, is_key ? API_INVALID_IDEMPOTENCY_KEY : API_INVALID_REQUEST);
+        assert_int_not_equal(refusal.reason, API_REASON_NONE);
+        assert_int_equal(refusal.about.len, 0);
+    }
+    expect_envelope(
+        &(struct api_refusal){API_INVALID_REQUEST, API_REASON_HOST, SLICE_NONE}, LEDGER_ZH_CN,
+        "{\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"请求无效：Host 缺失或无效\"}}");
+    assert_int_equal(api_refusal_of_fault(HTTP_FAULT_NO_ROUTE, HTTP_REASON_NONE, NULL).reason,
+                     API_REASON_NONE);
+    assert_int_equal(api_refusal_of_fault(HTTP_FAULT_FORBIDDEN_PEER, HTTP_REASON_NONE, NULL).reason,
+                     API_REASON_REMOTE_PEER);
+}
+
+static void what_looks_like_a_name_can_be_named(void **state)
+{
+    static const char name[] = "abcdefghijklmnopqrstuvwxyz_ABCDEF";
+
+    (void)state;
+    assert_true(api_is_nameable(slice_make(name, 1)));
+    assert_true(api_is_nameable(slice_make(name, 32)));
+    assert_false(api_is_nameable(slice_make(name, 33)));
+    assert_false(api_is_nameable(SLICE("")));
+    for (int c = 0; c < 256; c++) {
+        char one = (char)c;
+        bool is_allowed =
+            (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+        assert_int_equal(api_is_nameable(slice_make(&one, 1)), is_allowed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_broken_rule_of_http_has_words_and_a_code),
+        cmocka_unit_test(what_looks_like_a_name_can_be_named),
         cmocka_unit_test(every_code_has_its_status_and_words),
         cmocka_unit_test(the_seeds_words_are_kept),
         cmocka_unit_test(what_it_is_about_is_escaped),

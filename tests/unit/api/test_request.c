@@ -72,9 +72,71 @@ static void account_ids_have_a_grammar(void **state)
     }
 }
 
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+#define PARENT "00f067aa0ba902b7"
+
+static void traceparents_are_read_strictly(void **state)
+{
+    static const char *const good[] = {"00-" TRACE "-" PARENT "-00", "00-" TRACE "-" PARENT "-01",
+                                       "00-" TRACE "-" PARENT "-ff",
+                                       "00-" TRACE "-0000000000000001-01"};
+    static const char *const bad[] = {
+        "",
+        "00",
+        "00-" TRACE "-" PARENT "-0",
+        "00-" TRACE "-" PARENT "-011",
+        "00-" TRACE "-" PARENT "-01-x",
+        "00-" TRACE "-" PARENT "-0g",
+        "01-" TRACE "-" PARENT "-01",
+        "ff-" TRACE "-" PARENT "-01",
+        "00_" TRACE "-" PARENT "-01",
+        "00-" TRACE "_" PARENT "-01",
+        "00-" TRACE "-" PARENT "_01",
+        "00-4BF92F3577B34DA6A3CE929D0E0E4736-" PARENT "-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e473g-" PARENT "-01",
+        "00-00000000000000000000000000000000-" PARENT "-01",
+        "00-" TRACE "-0000000000000000-01",
+        "00-" TRACE "-00f067aa0ba902B7-01",
+        " 0-" TRACE "-" PARENT "-01",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        struct slice id = SLICE_NONE;
+        assert_true(api_traceparent_parse(slice_of(good[i]), &id));
+        assert_true(slice_equal(id, SLICE(TRACE)));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct slice id = SLICE("untouched");
+        assert_false(api_traceparent_parse(slice_of(bad[i]), &id));
+        assert_true(slice_equal(id, SLICE("untouched")));
+    }
+}
+
+static void one_traceparent_makes_a_trace(void **state)
+{
+    static struct fake f;
+    struct slice id;
+
+    (void)state;
+    fake_init(&f);
+    fake_request(&f, HTTP_GET, "/livez", "traceparent: 00-" TRACE "-" PARENT "-01", NULL);
+    assert_true(api_trace_id(&f.request, &id));
+    assert_true(slice_equal(id, SLICE(TRACE)));
+    fake_request(&f, HTTP_GET, "/livez",
+                 "traceparent: 00-" TRACE "-" PARENT "-01\ntraceparent: 00-" TRACE "-" PARENT "-01",
+                 NULL);
+    assert_false(api_trace_id(&f.request, &id));
+    fake_request(&f, HTTP_GET, "/livez", NULL, NULL);
+    assert_false(api_trace_id(&f.request, &id));
+    fake_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(traceparents_are_read_strictly),
+        cmocka_unit_test(one_traceparent_makes_a_trace),
         cmocka_unit_test(the_language_with_the_highest_weight_wins),
         cmocka_unit_test(account_ids_have_a_grammar),
     };

@@ -183,6 +183,26 @@ static void faults_of_http_get_the_envelope(void **state)
         fake_series(f, "http_requests_total{method=\"DELETE\",route=\"other\",code=\"405\"} "), 1);
 }
 
+static void a_fault_says_which_rule_was_broken(void **state)
+{
+    struct fake *f = *state;
+    struct http_callbacks callbacks = api_callbacks(&f->loop);
+
+    fake_request(f, HTTP_GET, "/livez", "Accept-Language: en", NULL);
+    f->request.reason = HTTP_REASON_FIELD_TWICE;
+    callbacks.render_fault(&f->request, HTTP_FAULT_BAD_REQUEST, callbacks.ctx);
+    fake_expect(
+        f, 400,
+        "{\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"invalid request: a header that may be given "
+        "once is given twice\"}}");
+    fake_request(f, HTTP_POST, "/api/v1/wallet/a/credit", NULL, NULL);
+    f->request.reason = HTTP_REASON_KEY_TWICE;
+    callbacks.render_fault(&f->request, HTTP_FAULT_BAD_REQUEST, callbacks.ctx);
+    fake_expect(
+        f, 400,
+        "{\"error\":{\"code\":\"INVALID_IDEMPOTENCY_KEY\",\"message\":\"幂等键无效：Idempotency-Key 出现了多次\"}}");
+}
+
 static void a_peer_that_went_is_counted(void **state)
 {
     struct fake *f = *state;
@@ -246,6 +266,7 @@ int main(void)
         WITH_FAKE(the_contract_is_served),
         WITH_FAKE(every_route_and_code_stands_in_the_contract),
         WITH_FAKE(faults_of_http_get_the_envelope),
+        WITH_FAKE(a_fault_says_which_rule_was_broken),
         WITH_FAKE(a_peer_that_went_is_counted),
         WITH_FAKE(a_deadline_without_an_operation_is_503),
         WITH_FAKE(start_up_survives_every_allocation_failing),

@@ -97,6 +97,33 @@ static void transfers_are_strict(void **state)
         fake_series(f, "http_requests_total{method=\"GET\",route=\"other\",code=\"404\"} "), 1);
 }
 
+static void a_bad_id_of_a_transfer_says_which_side(void **state)
+{
+    struct fake *f = *state;
+
+    fake_exchange(f, HTTP_POST, "/api/v1/transfers", "Accept-Language: en",
+                  "{\"from\":\"@world\",\"to\":\"b/c\",\"amount\":1}");
+    fake_expect(
+        f, 400,
+        "{\"error\":{\"code\":\"INVALID_ACCOUNT_ID\",\"message\":\"invalid account id: from\"}}");
+    fake_exchange(f, HTTP_POST, "/api/v1/transfers", NULL,
+                  "{\"from\":\"a\",\"to\":\"b/c\",\"amount\":1}");
+    fake_expect(f, 400,
+                "{\"error\":{\"code\":\"INVALID_ACCOUNT_ID\",\"message\":\"账户标识无效：to\"}}");
+}
+
+static void a_limit_out_of_range_says_the_range(void **state)
+{
+    struct fake *f = *state;
+
+    fake_exchange(f, HTTP_GET, "/api/v1/wallet/a/transactions?limit=201", "Accept-Language: en",
+                  NULL);
+    fake_expect(
+        f, 400,
+        "{\"error\":{\"code\":\"INVALID_REQUEST\",\"message\":\"invalid request: limit must be a whole "
+        "number from 1 to 200\"}}");
+}
+
 static struct store_entry entries[2];
 
 static void fill_transaction(struct store_op *op)
@@ -271,6 +298,8 @@ static void histories_have_defaults_and_rules(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_FAKE(a_bad_id_of_a_transfer_says_which_side),
+        WITH_FAKE(a_limit_out_of_range_says_the_range),
         WITH_FAKE(a_transfer_shows_both_sides),
         WITH_FAKE(transfers_are_strict),
         WITH_FAKE(a_transaction_shows_its_entries),

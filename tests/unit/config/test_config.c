@@ -493,6 +493,46 @@ static void test_print_reads_back(void **state)
     buf_fini(&text);
 }
 
+/* What is left at its default, or set to the same, reads as the help writes it. */
+static void test_print_spells_defaults_as_the_help(void **state)
+{
+    static const char *const given[] = {NULL, "--idle-timeout=1m", "--idle-timeout=60s",
+                                        "--idle-timeout=2m"};
+    const struct config_entry *entries = config_entries();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++) {
+        struct config c;
+        struct buf text;
+        load_ok(&c, (struct given){.args = given[i]});
+        buf_init(&text, TEXT_BYTES_MAX);
+        config_print(&c, &text);
+        buf_append_byte(&text, '\0');
+        assert_int_equal(text.err, ERR_OK);
+        assert_non_null(strstr(text.ptr, i == 3 ? "\nidle-timeout = 2m " : "\nidle-timeout = 60s "));
+        for (size_t k = 0; i == 0 && k < CONFIG_KEY_COUNT; k++) {
+            char line[200];
+            (void)snprintf(line, sizeof(line), "%s = %s ", entries[k].name, entries[k].fallback);
+            assert_non_null(strstr(text.ptr, line));
+        }
+        buf_fini(&text);
+    }
+}
+
+static void test_help_names_what_a_value_is(void **state)
+{
+    struct buf text;
+
+    (void)state;
+    buf_init(&text, TEXT_BYTES_MAX);
+    config_help(&text);
+    buf_append_byte(&text, '\0');
+    assert_non_null(strstr(text.ptr, "\n  --data FOLDER\n"));
+    assert_non_null(strstr(text.ptr, "\n  --idle-timeout TIME\n"));
+    assert_non_null(strstr(text.ptr, "(planned: refused by this build)"));
+    buf_fini(&text);
+}
+
 static void test_print_masks_a_url(void **state)
 {
     struct config c;
@@ -651,6 +691,8 @@ int main(void)
         cmocka_unit_test(test_file_of_odd_bytes),
         cmocka_unit_test(test_every_allocation_fails),
         cmocka_unit_test(test_print_reads_back),
+        cmocka_unit_test(test_print_spells_defaults_as_the_help),
+        cmocka_unit_test(test_help_names_what_a_value_is),
         cmocka_unit_test(test_print_masks_a_url),
         cmocka_unit_test(test_help),
         cmocka_unit_test(test_thread_count),

@@ -100,8 +100,12 @@ static void render_fault(struct http_request *request, enum http_fault fault, vo
         [HTTP_FAULT_NOMEM] = 503,
     };
     struct fixture *f = ctx;
+    struct slice language = SLICE_NONE;
 
     f->fault = (int)fault;
+    f->reason = http_fault_reason(request);
+    f->is_english =
+        http_header(request, "Accept-Language", &language) && slice_equal(language, SLICE("en"));
     assert_true(http_view(request)->request_id.len > 0);
     http_respond(request, statuses[fault], json, 1, SLICE("{\"fault\":1}"));
 }

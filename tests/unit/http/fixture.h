@@ -21,6 +21,8 @@ struct fixture {
     unsigned done_status;        /* of the last */
     unsigned deadlines;
     int fault;                 /* the last; -1: none */
+    enum http_reason reason;   /* of that fault */
+    bool is_english;           /* it was asked for with Accept-Language: en */
     struct http_request *held; /* by /hold */
     bool is_late_answered;     /* what on_deadline shall do */
     bool is_stopped;

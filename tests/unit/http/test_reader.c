@@ -27,6 +27,7 @@ struct result {
     size_t body_len;
     char body[BODY_MAX];
     bool is_disagreed;
+    enum http_reason reason;
     struct framing_head head;
 };
 
@@ -83,6 +84,7 @@ static void feed(const char *bytes, size_t len, const size_t *cuts, size_t cut_c
     }
 judged:
     out->is_disagreed = r.is_disagreed;
+    out->reason = reader_reason(&r);
     memcpy(&out->head, &r.head, sizeof(r.head));
 }
 
@@ -403,7 +405,8 @@ static const struct row rows[] = {
 
 static void check_row(const struct row *row, size_t index, const struct result *got, const char *how)
 {
-    if (got->want != row->want || (row->want == OK && got->is_disagreed)) {
+    if (got->want != row->want || (row->want == OK && got->is_disagreed) ||
+        (row->want == BAD) != (got->reason != HTTP_REASON_NONE)) {
         print_error("row %zu (%s): got %d, want %d: %s\n", index, how, (int)got->want,
                     (int)row->want, row->bytes);
         fail();
@@ -471,6 +474,87 @@ static void one_byte_at_a_time_changes_nothing(void **state)
             same_request(&whole, &got);
         }
     }
+}
+
+/* ---- which rule was broken ---- */
+
+#define KEY "Idempotency-Key: k\r\n"
+#define W(text, reason) \
+    { \
+        text, sizeof(text) - 1, HTTP_REASON_##reason \
+    }
+
+static const struct {
+    const char *bytes;
+    size_t len;
+    enum http_reason reason;
+} broken[] = {
+    W("\n", REQUEST_LINE),
+    W("G(T / HTTP/1.1\r\n" H "\r\n", REQUEST_LINE),
+    W("CONNECT a:1 HTTP/1.1\r\n" H "\r\n", METHOD),
+    W("GET a HTTP/1.1\r\n" H "\r\n", TARGET),
+    W("GET * HTTP/1.1\r\n" H "\r\n", TARGET),
+    W("GET /a#b HTTP/1.1\r\n" H "\r\n", TARGET),
+    W("GET http://b/ HTTP/1.1\r\n" H "\r\n", TARGET),
+    W("GET / HTTP/1.2\r\n" H "\r\n", VERSION),
+    W("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", VERSION),
+    W(GET_ H "A : b\r\n\r\n", FIELD),
+    W(GET_ H "A: b\r\n c\r\n\r\n", FIELD),
+    W(GET_ H "A: b\n\r\n", FIELD),
+    W(GET_ H "A: \x7f\r\n\r\n", FIELD),
+    W(GET_ H "\x7f: a\r\n\r\n", FIELD),
+    W(GET_ H H "\r\n", FIELD_TWICE),
+    W(GET_ H "If-Match: a\r\nIf-Match: a\r\n\r\n", FIELD_TWICE),
+    W(GET_ "\r\n", HOST),
+    W(GET_ "Host:\r\n\r\n", HOST),
+    W(GET_ "Host: a/b\r\n\r\n", HOST),
+    W(POST_ "Content-Length: +1\r\n\r\nx", FRAMING),
+    W(POST_ "Content-Length: 1\r\nContent-Length: 1\r\n\r\nx", FRAMING),
+    W(POST_ "Transfer-Encoding: gzip\r\n\r\n", FRAMING),
+    W(POST_ "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n", FRAMING),
+    W("POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n", FRAMING),
+    W(POST_ "Expect: tea\r\n\r\n", EXPECT),
+    W(POST_ KEY KEY "\r\n", KEY_TWICE),
+    W(POST_ KEY "idempotency-key: l\r\n\r\n", KEY_TWICE),
+    W(POST_ "Idempotency-Key: \x7f\r\n\r\n", KEY_BYTE),
+    W(POST_ "Idempotency-Key: a\0b\r\n\r\n", KEY_BYTE),
+    W(GET_ H "Content-Length: 1\r\n\r\nx", NO_BODY),
+    W(CH "x\r\n", CHUNK),
+    W(CH "1\r\nxy", CHUNK),
+    W(CH "0\r\nHost: a\r\n\r\n", CHUNK),
+    /* the first one is told */
+    W(POST_ KEY KEY "Expect: tea\r\n\r\n", KEY_TWICE),
+    W(POST_ KEY KEY "A : b\r\n\r\n", KEY_TWICE),
+};
+
+static void tells_the_first_broken_rule(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        for (size_t cut = 0; cut <= broken[i].len; cut++) {
+            struct result got;
+            feed(broken[i].bytes, broken[i].len, &cut, 1, &got);
+            if (got.want != BAD || got.reason != broken[i].reason) {
+                print_error("%s at %zu: reason %d\n", broken[i].bytes, cut, (int)got.reason);
+                fail();
+            }
+        }
+    }
+}
+
+/* What only stands in the way of acceptance waits for the end: the answer then knows every field. */
+static void reads_on_to_the_end_of_the_head(void **state)
+{
+    static const char bytes[] = POST_ KEY KEY "Accept-Language: en\r\n\r\n";
+    struct result got;
+
+    (void)state;
+    feed(bytes, sizeof(bytes) - 3, NULL, 0, &got);
+    assert_int_equal(got.want, MORE);
+    feed(bytes, sizeof(bytes) - 1, NULL, 0, &got);
+    assert_int_equal(got.want, BAD);
+    assert_int_equal(got.head.field_count, 4);
+    assert_int_equal(got.head.at, sizeof(bytes) - 1);
 }
 
 /* ---- limits: at, and one above ---- */
@@ -674,6 +758,8 @@ int main(void)
         cmocka_unit_test(judges_each_row_whole),
         cmocka_unit_test(a_cut_at_any_byte_changes_nothing),
         cmocka_unit_test(one_byte_at_a_time_changes_nothing),
+        cmocka_unit_test(tells_the_first_broken_rule),
+        cmocka_unit_test(reads_on_to_the_end_of_the_head),
         cmocka_unit_test(target_has_a_limit),
         cmocka_unit_test(head_has_a_limit),
         cmocka_unit_test(fields_have_a_limit),

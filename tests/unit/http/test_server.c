@@ -80,6 +80,57 @@ static void keeps_a_connection(void **state)
     close(fd);
 }
 
+static void tells_the_renderer_why(void **state)
+{
+    static const struct {
+        const char *request;
+        enum http_fault fault;
+        enum http_reason reason;
+    } rows[] = {
+        {"GET /hello HTTP/1.1\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_REASON_HOST},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n",
+         HTTP_FAULT_BAD_REQUEST, HTTP_REASON_KEY_TWICE},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n", HTTP_FAULT_BAD_REQUEST,
+         HTTP_REASON_EXPECT},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n", HTTP_FAULT_BAD_REQUEST,
+         HTTP_REASON_FRAMING},
+        {"GET /hello HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n", HTTP_FAULT_BAD_REQUEST,
+         HTTP_REASON_NO_BODY},
+        {"PUT /none HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n", HTTP_FAULT_BAD_REQUEST,
+         HTTP_REASON_NO_BODY},
+        {"GET /hello?a=1&a=2 HTTP/1.1\r\nHost: a\r\n", HTTP_FAULT_BAD_QUERY, HTTP_REASON_QUERY_TWICE},
+        {"GET /hello?a=%zz HTTP/1.1\r\nHost: a\r\n", HTTP_FAULT_BAD_QUERY, HTTP_REASON_QUERY},
+        {"GET /hello?a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q HTTP/1.1\r\nHost: a\r\n",
+         HTTP_FAULT_BAD_QUERY, HTTP_REASON_QUERY_TOO_MANY},
+        {"GET /nowhere HTTP/1.1\r\nHost: a\r\n", HTTP_FAULT_NO_ROUTE, HTTP_REASON_NONE},
+    };
+    int fd;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char request[300];
+        (void)snprintf(request, sizeof(request), "%sAccept-Language: en\r\n\r\n", rows[i].request);
+        f.fault = -1;
+        (void)exchange(&f, request);
+        assert_int_equal(f.fault, rows[i].fault);
+        assert_int_equal(f.reason, rows[i].reason);
+        assert_true(f.is_english); /* though it stands behind what is wrong */
+    }
+    (void)exchange(&f, "PUT /none HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx");
+    assert_int_equal(f.reason, HTTP_REASON_NO_BODY);
+    (void)exchange(&f, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                       "Transfer-Encoding: chunked\r\n\r\nx");
+    assert_int_equal(f.reason, HTTP_REASON_CHUNK);
+    f.fault = -1;
+    fd = client_open(&f);
+    client_say(&f, fd, "GET /hello HTTP/1.1\r\n");
+    assert_int_equal(shutdown(fd, SHUT_WR), 0);
+    (void)client_read(&f, fd, "fault");
+    close(fd);
+    assert_int_equal(f.fault, HTTP_FAULT_BAD_REQUEST);
+    assert_int_equal(f.reason, HTTP_REASON_CUT);
+}
+
 static void answers_each_fault(void **state)
 {
     static const struct {
@@ -694,6 +745,7 @@ static void every_allocation_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(tells_the_renderer_why),
         T(keeps_a_connection),
         T(answers_each_fault),
         T(what_is_too_large_is_told_so),

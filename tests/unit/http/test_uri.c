@@ -90,13 +90,17 @@ static void takes_a_query_apart(void **state)
 
 static void refuses_a_bad_query(void **state)
 {
-    static const char *const bad[] = {"a=1&a=2", "a=1&%61=2", "=1",  "&",     "a=1&", "&a=1",
-                                      "a&&b",    "a=%",       "%=a", "a=%00", "a=%ff"};
+    static const char *const twice[] = {"a=1&a=2", "a=1&%61=2", "a&a", "b&a=%41&a="};
+    static const char *const bad[] = {"=1",  "&",   "a=1&",  "&a=1", "a&&b",
+                                      "a=%", "%=a", "a=%00", "a=%ff"};
     struct uri_parameter got[3];
     unsigned count = 99;
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(uri_query(*state, slice_of(bad[i]), got, 3, &count), ERR_INVALID);
+    }
+    for (size_t i = 0; i < sizeof(twice) / sizeof(twice[0]); i++) {
+        assert_int_equal(uri_query(*state, slice_of(twice[i]), got, 3, &count), ERR_EXISTS);
     }
     assert_int_equal(uri_query(*state, SLICE("a&b&c&d"), got, 3, &count), ERR_FULL);
     assert_int_equal(count, 99);
