@@ -9,11 +9,11 @@
 #include "base/slice.h"
 
 struct buf {
-    char *ptr;     /* owned */
-    size_t len;    /* bytes in use */
-    size_t cap;    /* bytes it may hold before it grows; one more is allocated */
-    size_t max;    /* the ceiling; len never passes it */
-    enum err err;  /* ERR_OK, ERR_FULL (ceiling) or ERR_NOMEM; sticks until buf_clear */
+    char *ptr;    /* owned */
+    size_t len;   /* bytes in use */
+    size_t cap;   /* bytes it may hold before it grows; one more is allocated */
+    size_t max;   /* the ceiling; len never passes it */
+    enum err err; /* ERR_OK, ERR_FULL (ceiling) or ERR_NOMEM; sticks until buf_clear */
 };
 
 /** Prepare an empty buffer that may grow to max bytes; allocates nothing. Thread: its owner. */

@@ -5,7 +5,7 @@
 #define CRC32C_POLYNOMIAL_REVERSED UINT32_C(0x82f63b78)
 
 /* Four bits at a time: 16 entries, made from the polynomial when the compiler folds them. */
-#define STEP(x) (((x) >> 1) ^ (((x) & 1u) ? CRC32C_POLYNOMIAL_REVERSED : 0u))
+#define STEP(x) (((x) >> 1) ^ (((x)&1u) ? CRC32C_POLYNOMIAL_REVERSED : 0u))
 #define ENTRY(x) STEP(STEP(STEP(STEP((uint32_t)(x)))))
 
 static const uint32_t nibble_table[16] = {
@@ -27,7 +27,8 @@ uint32_t crc32c_portable(uint32_t before, const void *bytes, size_t len)
 }
 
 #if defined(__x86_64__)
-__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t before, const uint8_t *at, size_t len)
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t before, const uint8_t *at,
+                                                               size_t len)
 {
     uint64_t crc = (uint32_t)~before;
 

@@ -75,7 +75,8 @@ enum err queue_init(struct queue *q, size_t max)
         pthread_mutex_destroy(&q->mutex);
         return ERR_NOMEM;
     }
-    if (pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 || pthread_cond_init(&q->not_empty, &attr) != 0) {
+    if (pthread_condattr_setclock(&attr, CLOCK_MONOTONIC) != 0 ||
+        pthread_cond_init(&q->not_empty, &attr) != 0) {
         pthread_condattr_destroy(&attr);
         pthread_mutex_destroy(&q->mutex);
         return ERR_NOMEM;
@@ -127,7 +128,8 @@ bool queue_put_first(struct queue *q, struct queue_list *items)
     return put(q, items, true);
 }
 
-static bool wait_until(struct queue *q, size_t max, const struct timespec *until, struct queue_list *out)
+static bool wait_until(struct queue *q, size_t max, const struct timespec *until,
+                       struct queue_list *out)
 {
     bool may_go_on;
     bool must_wake;
@@ -142,7 +144,8 @@ static bool wait_until(struct queue *q, size_t max, const struct timespec *until
     }
     may_go_on = q->list.len > 0 || !q->is_closed;
     list_move_some(out, &q->list, max);
-    must_wake = q->waiting > 0 && q->list.len > 0; /* queue_put wakes one, however many items it brings */
+    must_wake =
+        q->waiting > 0 && q->list.len > 0; /* queue_put wakes one, however many items it brings */
     pthread_mutex_unlock(&q->mutex);
     if (must_wake) {
         pthread_cond_signal(&q->not_empty);

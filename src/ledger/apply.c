@@ -76,8 +76,8 @@ struct record *book_emit(struct book *b, enum record_kind kind, int64_t time_us,
     return r;
 }
 
-void book_move(struct book *b, struct record *r, uint64_t debit, uint64_t credit, int64_t amount, int64_t held,
-               struct book_fx *fx)
+void book_move(struct book *b, struct record *r, uint64_t debit, uint64_t credit, int64_t amount,
+               int64_t held, struct book_fx *fx)
 {
     bool fits = true;
 
@@ -148,13 +148,16 @@ static bool side_fits(const struct book *b, const struct record *r, uint64_t no)
     }
     a = book_account(b, no);
     if (is_debit) {
-        return a->last_seq == r->debit_prev && money_sub(a->balance, r->amount, &after) && after == r->debit_balance &&
-               money_add(a->held, r->held, &held) && held >= 0 && held <= BOOK_HELD_MAX;
+        return a->last_seq == r->debit_prev && money_sub(a->balance, r->amount, &after) &&
+               after == r->debit_balance && money_add(a->held, r->held, &held) && held >= 0 &&
+               held <= BOOK_HELD_MAX;
     }
-    return a->last_seq == r->credit_prev && money_add(a->balance, r->amount, &after) && after == r->credit_balance;
+    return a->last_seq == r->credit_prev && money_add(a->balance, r->amount, &after) &&
+           after == r->credit_balance;
 }
 
-enum err book_replay(struct book *b, const struct record *r, uint64_t debit_as_of, uint64_t credit_as_of)
+enum err book_replay(struct book *b, const struct record *r, uint64_t debit_as_of,
+                     uint64_t credit_as_of)
 {
     struct book_mark mark;
 
@@ -169,7 +172,8 @@ enum err book_replay(struct book *b, const struct record *r, uint64_t debit_as_o
     } else if (r->kind != RECORD_REFUSAL) {
         const bool is_new_to_debit = r->seq > debit_as_of;
         const bool is_new_to_credit = r->credit != 0 && r->seq > credit_as_of;
-        if ((is_new_to_debit && !side_fits(b, r, r->debit)) || (is_new_to_credit && !side_fits(b, r, r->credit))) {
+        if ((is_new_to_debit && !side_fits(b, r, r->debit)) ||
+            (is_new_to_credit && !side_fits(b, r, r->credit))) {
             return ERR_CORRUPT;
         }
         if (is_new_to_debit) {

@@ -178,7 +178,8 @@ uint64_t book_account_add(struct book *b, const struct account *a)
     slot->id = id;
     if (is_world(id_of(slot))) {
         ASSERT(b->world_count < BOOK_CURRENCIES_MAX);
-        b->worlds[b->world_count++] = (struct book_world){.currency = a->currency, .no = b->account_count};
+        b->worlds[b->world_count++] =
+            (struct book_world){.currency = a->currency, .no = b->account_count};
     } else {
         index_put(&b->index, hash_bytes(&b->hash_key, id_of(slot)), (uint32_t)b->account_count);
     }

@@ -15,8 +15,8 @@
 #include "ledger/record.h"
 
 enum {
-    BOOK_SEGMENT = 4096,             /* accounts allocated at a time */
-    BOOK_ACCOUNTS_MAX = 1000000000,  /* positions in the index are 32 bits */
+    BOOK_SEGMENT = 4096,            /* accounts allocated at a time */
+    BOOK_ACCOUNTS_MAX = 1000000000, /* positions in the index are 32 bits */
     BOOK_CURRENCIES_MAX = 256,
 };
 
@@ -37,7 +37,7 @@ struct book_mark {
 
 /** What a batch does, in order: to be made durable. Capacity is fixed when it is made. */
 struct book_fx {
-    struct record *records; /* owned */
+    struct record *records;  /* owned */
     struct book_mark *marks; /* owned */
     unsigned record_count, record_cap;
     unsigned mark_count, mark_cap;
@@ -64,12 +64,12 @@ struct book_world {
 struct book {
     struct account **segments; /* owned */
     uint64_t segment_cap;
-    uint64_t account_count;    /* accounts are numbered 1..account_count */
-    struct index index;        /* id -> no */
+    uint64_t account_count; /* accounts are numbered 1..account_count */
+    struct index index;     /* id -> no */
     struct hash_key hash_key;
-    struct id_chunk *ids;      /* newest first; owned */
-    uint64_t *dirty;           /* bit no-1: changed since its row was last written; owned */
-    uint64_t dirty_cap;        /* bits */
+    struct id_chunk *ids;         /* newest first; owned */
+    uint64_t *dirty;              /* bit no-1: changed since its row was last written; owned */
+    uint64_t dirty_cap;           /* bits */
     struct book_undo_entry *undo; /* owned */
     unsigned undo_count, undo_cap;
     struct book_world worlds[BOOK_CURRENCIES_MAX];
@@ -86,7 +86,8 @@ struct book {
  * Errors:  ERR_NOMEM; *b is then as if finished.
  * Thread:  all of the book belongs to one thread, the writer.
  */
-MUST_CHECK enum err book_init(struct book *b, unsigned undo_max, uint64_t keys_max, struct hash_key hash_key);
+MUST_CHECK enum err book_init(struct book *b, unsigned undo_max, uint64_t keys_max,
+                              struct hash_key hash_key);
 void book_fini(struct book *b);
 
 /** Make an effects list for batches of up to record_max records. Errors: ERR_NOMEM. */
@@ -144,7 +145,8 @@ MUST_CHECK enum err book_load(struct book *b, const struct account *row);
  *          that the journal itself opened. Marks go to fx where it is not NULL.
  * Errors:  ERR_CORRUPT: the record contradicts the book; ERR_NOMEM.
  */
-MUST_CHECK enum err book_replay(struct book *b, const struct record *r, uint64_t debit_as_of, uint64_t credit_as_of);
+MUST_CHECK enum err book_replay(struct book *b, const struct record *r, uint64_t debit_as_of,
+                                uint64_t credit_as_of);
 
 /** Sum of all balances of each currency is zero, and no account is outside its bounds. O(accounts). Errors: ERR_CORRUPT; *bad_no is then an account's number or 0. */
 MUST_CHECK enum err book_check(const struct book *b, uint64_t *bad_no);

@@ -39,7 +39,7 @@ bool book_side_apply(struct book *b, const struct record *r, uint64_t no, struct
 struct record *book_emit(struct book *b, enum record_kind kind, int64_t time_us, struct book_fx *fx);
 
 /** Fill a record with a movement (credit 0: of held money alone) and apply both sides; the guards have passed. */
-void book_move(struct book *b, struct record *r, uint64_t debit, uint64_t credit, int64_t amount, int64_t held,
-               struct book_fx *fx);
+void book_move(struct book *b, struct record *r, uint64_t debit, uint64_t credit, int64_t amount,
+               int64_t held, struct book_fx *fx);
 
 #endif

@@ -39,7 +39,8 @@ enum err index_reserve(struct index *ix, uint64_t hash)
         return ERR_OK;
     }
     count = count == 0 ? SHARD_FIRST_SLOTS : count * 2;
-    grown = (struct index_shard){.slots = mem_alloc_array(count, sizeof(*grown.slots)), .mask = (uint32_t)(count - 1)};
+    grown = (struct index_shard){.slots = mem_alloc_array(count, sizeof(*grown.slots)),
+                                 .mask = (uint32_t)(count - 1)};
     if (grown.slots == NULL) {
         return ERR_NOMEM;
     }

@@ -9,10 +9,10 @@
 
 /* One leg while it is judged. */
 struct side {
-    uint64_t no;    /* 0: still to be opened */
-    int64_t delta;  /* Δbalance, minor units */
-    int64_t held;   /* Δheld */
-    int64_t left;   /* of delta, not yet in a record */
+    uint64_t no;   /* 0: still to be opened */
+    int64_t delta; /* Δbalance, minor units */
+    int64_t held;  /* Δheld */
+    int64_t left;  /* of delta, not yet in a record */
 };
 
 struct judged {
@@ -33,8 +33,8 @@ enum err book_reserve(struct book *b, const struct posting *p, const struct book
     enum err e = ERR_OK;
 
     ASSERT(p->leg_count >= 1 && p->leg_count <= LEDGER_LEGS_MAX);
-    if (fx->record_cap - fx->record_count < records || fx->mark_cap - fx->mark_count < 2 * records ||
-        b->undo_cap - b->undo_count < 2 * records) {
+    if (fx->record_cap - fx->record_count < records ||
+        fx->mark_cap - fx->mark_count < 2 * records || b->undo_cap - b->undo_count < 2 * records) {
         return ERR_FULL;
     }
     if (p->idem != NULL) {
@@ -80,7 +80,8 @@ static enum outcome judge_accounts(const struct book *b, const struct posting *p
             return OUTCOME_ACCOUNT_NOT_FOUND;
         }
         if (i == 0) {
-            j->currency.code = j->sides[0].no != 0 ? book_account(b, j->sides[0].no)->currency : p->open_currency.code;
+            j->currency.code = j->sides[0].no != 0 ? book_account(b, j->sides[0].no)->currency
+                                                   : p->open_currency.code;
         }
     }
     return judge_if_match(b, p, j->sides[0].no);
@@ -110,7 +111,8 @@ static enum outcome judge_amounts(const struct book *b, const struct posting *p,
     for (unsigned i = 0; i < p->leg_count; i++) {
         uint64_t no = j->sides[i].no;
         uint32_t currency = no != 0 ? book_account(b, no)->currency : j->currency.code;
-        if (currency != j->currency.code || (p->currency.code != 0 && p->currency.code != j->currency.code)) {
+        if (currency != j->currency.code ||
+            (p->currency.code != 0 && p->currency.code != j->currency.code)) {
             return OUTCOME_CURRENCY_MISMATCH;
         }
     }
@@ -136,7 +138,8 @@ static bool takes(const struct side *s)
 
 static enum outcome judge_status(const struct book *b, const struct side *s)
 {
-    enum account_status status = s->no == 0 ? ACCOUNT_ACTIVE : (enum account_status)book_account(b, s->no)->status;
+    enum account_status status =
+        s->no == 0 ? ACCOUNT_ACTIVE : (enum account_status)book_account(b, s->no)->status;
 
     if (status == ACCOUNT_CLOSED) {
         return OUTCOME_ACCOUNT_CLOSED;
@@ -151,7 +154,8 @@ static enum outcome judge_limit(const struct book *b, const struct side *s, bool
     if (!money_add(s->no == 0 ? 0 : book_account(b, s->no)->balance, s->delta, &after)) {
         return OUTCOME_BALANCE_LIMIT_EXCEEDED;
     }
-    return is_system || s->delta <= 0 || after <= MONEY_MINOR_MAX ? OUTCOME_OK : OUTCOME_BALANCE_LIMIT_EXCEEDED;
+    return is_system || s->delta <= 0 || after <= MONEY_MINOR_MAX ? OUTCOME_OK
+                                                                  : OUTCOME_BALANCE_LIMIT_EXCEEDED;
 }
 
 static enum outcome judge_balance(const struct book *b, const struct side *s, bool is_system)
@@ -186,7 +190,8 @@ static enum outcome judge_state(const struct book *b, const struct posting *p, c
 }
 
 /* Write the record that opens an account, and open it. */
-static uint64_t open_account(struct book *b, struct slice extra, int64_t overdraft, int64_t time_us, struct book_fx *fx)
+static uint64_t open_account(struct book *b, struct slice extra, int64_t overdraft, int64_t time_us,
+                             struct book_fx *fx)
 {
     struct record *r = book_emit(b, RECORD_OPEN, time_us, fx);
     struct account a;
@@ -195,7 +200,8 @@ static uint64_t open_account(struct book *b, struct slice extra, int64_t overdra
     r->credit = b->account_count + 1;
     r->amount = overdraft;
     if (extra.len > 0 && extra.len <= RECORD_SMALL_BYTES && extra.ptr != r->small) {
-        memcpy(r->small, extra.ptr, extra.len); /* the caller's bytes may be gone before the record is written */
+        memcpy(r->small, extra.ptr,
+               extra.len); /* the caller's bytes may be gone before the record is written */
         extra.ptr = r->small;
     }
     r->extra = extra;
@@ -210,11 +216,13 @@ static uint64_t open_world(struct book *b, const struct judged *j, int64_t time_
         .account_id = LEDGER_WORLD, .currency = j->currency, .exponent = (uint8_t)j->exponent};
     char bytes[RECORD_SMALL_BYTES];
 
-    return open_account(b, slice_make(bytes, record_extra_encode(&x, bytes, sizeof(bytes))), 0, time_us, fx);
+    return open_account(b, slice_make(bytes, record_extra_encode(&x, bytes, sizeof(bytes))), 0,
+                        time_us, fx);
 }
 
 /* Pair what goes out with what comes in: at most one record a leg. */
-static void move_all(struct book *b, const struct posting *p, struct judged *j, int64_t time_us, struct book_fx *fx)
+static void move_all(struct book *b, const struct posting *p, struct judged *j, int64_t time_us,
+                     struct book_fx *fx)
 {
     unsigned out = 0, in = 0;
 
@@ -241,7 +249,8 @@ static void move_all(struct book *b, const struct posting *p, struct judged *j, 
     ASSERT(out == p->leg_count && in == p->leg_count);
     for (unsigned i = 0; i < p->leg_count; i++) {
         if (j->sides[i].held != 0) {
-            book_move(b, book_emit(b, p->kind, time_us, fx), j->sides[i].no, 0, 0, j->sides[i].held, fx);
+            book_move(b, book_emit(b, p->kind, time_us, fx), j->sides[i].no, 0, 0, j->sides[i].held,
+                      fx);
         }
     }
 }
@@ -269,8 +278,8 @@ static void result_fill(const struct book *b, const struct posting *p, const str
     }
 }
 
-static enum outcome apply_open(struct book *b, const struct posting *p, int64_t time_us, struct book_fx *fx,
-                               struct posting_result *out)
+static enum outcome apply_open(struct book *b, const struct posting *p, int64_t time_us,
+                               struct book_fx *fx, struct posting_result *out)
 {
     struct judged j = {.currency = p->open_currency};
     struct record_extra x;
@@ -303,8 +312,8 @@ static enum outcome apply_open(struct book *b, const struct posting *p, int64_t 
     return OUTCOME_OK;
 }
 
-static enum outcome apply_moves(struct book *b, const struct posting *p, int64_t time_us, struct book_fx *fx,
-                                struct posting_result *out)
+static enum outcome apply_moves(struct book *b, const struct posting *p, int64_t time_us,
+                                struct book_fx *fx, struct posting_result *out)
 {
     struct judged j;
     struct record *r;
@@ -344,8 +353,8 @@ static enum outcome apply_moves(struct book *b, const struct posting *p, int64_t
     return OUTCOME_OK;
 }
 
-static void remember_refusal(struct book *b, const struct posting *p, enum outcome o, int64_t time_us,
-                             struct book_fx *fx)
+static void remember_refusal(struct book *b, const struct posting *p, enum outcome o,
+                             int64_t time_us, struct book_fx *fx)
 {
     const struct record_extra x = {.has_refusal = true,
                                    .refused_kind = (uint8_t)p->kind,
@@ -375,7 +384,8 @@ enum outcome book_apply(struct book *b, const struct posting *p, int64_t now_us,
             return out->outcome;
         }
     }
-    out->outcome = p->kind == RECORD_OPEN ? apply_open(b, p, time_us, fx, out) : apply_moves(b, p, time_us, fx, out);
+    out->outcome = p->kind == RECORD_OPEN ? apply_open(b, p, time_us, fx, out)
+                                          : apply_moves(b, p, time_us, fx, out);
     ASSERT(out->outcome == OUTCOME_OK || fx->record_count == records_before);
     if (p->idem != NULL && outcome_is_stored(out->outcome)) {
         remember_refusal(b, p, out->outcome, time_us, fx);

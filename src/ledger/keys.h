@@ -25,8 +25,9 @@ struct keys {
     struct key_segment **segments; /* a window: segments[i] holds entries (first_segment + i) * KEYS_SEGMENT … ; owned */
     uint64_t first_segment;
     uint64_t segment_count, segment_cap;
-    uint64_t first, next; /* entries are numbered from 0 without gap; these are held: first <= i < next */
-    uint64_t max;         /* ceiling of next - first */
+    uint64_t first,
+        next;     /* entries are numbered from 0 without gap; these are held: first <= i < next */
+    uint64_t max; /* ceiling of next - first */
     struct hash_key hash_key;
     struct index index;
 };

@@ -21,8 +21,8 @@ static enum err extra_make(struct arena *a, const struct record_extra *x, struct
 }
 
 /* The extra of the record that opens an account. */
-static enum err open_extra_make(struct arena *a, struct slice account, struct currency c, struct slice metadata,
-                                struct slice *out)
+static enum err open_extra_make(struct arena *a, struct slice account, struct currency c,
+                                struct slice metadata, struct slice *out)
 {
     struct record_extra x = {.account_id = account, .currency = c, .metadata = metadata};
     unsigned exponent;
@@ -34,7 +34,8 @@ static enum err open_extra_make(struct arena *a, struct slice account, struct cu
 }
 
 static enum err two_legs(struct arena *a, enum record_kind kind, struct slice from, struct slice to,
-                         struct decimal amount, const struct posting_words *words, struct posting *out)
+                         struct decimal amount, const struct posting_words *words,
+                         struct posting *out)
 {
     const struct record_extra x = {.reference = words->reference, .metadata = words->metadata};
     const bool to_first = kind == RECORD_CREDIT; /* the path's account leads */
@@ -46,12 +47,15 @@ static enum err two_legs(struct arena *a, enum record_kind kind, struct slice fr
     if (legs == NULL) {
         return ERR_NOMEM;
     }
-    legs[to_first ? 1 : 0] = (struct posting_leg){.account = from, .balance = {-amount.coefficient, amount.scale}};
-    legs[to_first ? 0 : 1] = (struct posting_leg){.account = to, .balance = amount, .may_open = words->may_open};
+    legs[to_first ? 1 : 0] =
+        (struct posting_leg){.account = from, .balance = {-amount.coefficient, amount.scale}};
+    legs[to_first ? 0 : 1] =
+        (struct posting_leg){.account = to, .balance = amount, .may_open = words->may_open};
     p.legs = legs;
     e = extra_make(a, &x, &p.extra);
     if (e == ERR_OK && words->may_open) {
-        p.open_currency = words->open_currency; /* a currency that was asked for is a guard, also on a new account */
+        p.open_currency =
+            words->open_currency; /* a currency that was asked for is a guard, also on a new account */
         e = open_extra_make(a, to, p.open_currency, SLICE_NONE, &p.open_extra);
     }
     if (e == ERR_OK) {

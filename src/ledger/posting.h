@@ -25,32 +25,32 @@ struct idem {
 
 /** What one posting does to one account. */
 struct posting_leg {
-    struct slice account;       /* its id; LEDGER_WORLD means the system account of the posting's currency */
-    struct decimal balance;     /* Δbalance, signed, not zero unless held is given */
-    struct decimal held;        /* Δheld, signed; none for LEDGER_WORLD */
-    bool may_open;              /* an unknown account is opened first, in the posting's currency */
+    struct slice account; /* its id; LEDGER_WORLD means the system account of the posting's currency */
+    struct decimal balance; /* Δbalance, signed, not zero unless held is given */
+    struct decimal held;    /* Δheld, signed; none for LEDGER_WORLD */
+    bool may_open;          /* an unknown account is opened first, in the posting's currency */
 };
 
 struct posting {
     enum record_kind kind;
-    struct currency currency;      /* every leg's account must have it; 0: that of the first leg's account */
+    struct currency currency; /* every leg's account must have it; 0: that of the first leg's account */
     struct currency open_currency; /* what may_open opens in; never 0 where a leg may open */
     const struct posting_leg *legs; /* borrowed; one an account, at most LEDGER_LEGS_MAX; the path account first */
     unsigned leg_count;
     bool has_if_match;
-    unsigned if_match_count; /* 0 with has_if_match: any version will do (`*`) */
+    unsigned if_match_count;                /* 0 with has_if_match: any version will do (`*`) */
     uint64_t if_match[LEDGER_IF_MATCH_MAX]; /* versions of the first leg's account */
-    struct decimal overdraft;      /* RECORD_OPEN: its limit, >= 0 */
-    struct slice extra;            /* RECORD_OPEN, and movements with reference or metadata: encoded, see record.h */
-    struct slice open_extra;       /* may_open: the encoded extra of the account's own RECORD_OPEN */
-    const struct idem *idem;       /* NULL: no key */
+    struct decimal overdraft;               /* RECORD_OPEN: its limit, >= 0 */
+    struct slice extra; /* RECORD_OPEN, and movements with reference or metadata: encoded, see record.h */
+    struct slice open_extra; /* may_open: the encoded extra of the account's own RECORD_OPEN */
+    const struct idem *idem; /* NULL: no key */
     enum ledger_language language; /* of a refusal's words, stored with it */
 };
 
 /** What a verb is made of; slices are borrowed and must outlive the posting. */
 struct posting_words {
-    struct slice reference; /* empty ptr NULL: absent */
-    struct slice metadata;  /* canonical JSON object text; ptr NULL: absent */
+    struct slice reference;        /* empty ptr NULL: absent */
+    struct slice metadata;         /* canonical JSON object text; ptr NULL: absent */
     struct currency currency;      /* as asked; 0: not given */
     struct currency open_currency; /* the ledger's default */
     bool may_open;
@@ -67,8 +67,9 @@ MUST_CHECK enum err posting_credit(struct arena *a, struct slice account, struct
                                    const struct posting_words *words, struct posting *out);
 MUST_CHECK enum err posting_debit(struct arena *a, struct slice account, struct decimal amount,
                                   const struct posting_words *words, struct posting *out);
-MUST_CHECK enum err posting_transfer(struct arena *a, struct slice from, struct slice to, struct decimal amount,
-                                     const struct posting_words *words, struct posting *out);
+MUST_CHECK enum err posting_transfer(struct arena *a, struct slice from, struct slice to,
+                                     struct decimal amount, const struct posting_words *words,
+                                     struct posting *out);
 /** Opens `account` in words->currency, or in words->open_currency where none was asked; metadata goes with the account. */
 MUST_CHECK enum err posting_open(struct arena *a, struct slice account, struct decimal overdraft,
                                  const struct posting_words *words, struct posting *out);
@@ -87,17 +88,17 @@ struct posting_result {
     bool is_replay;
     enum record_kind kind;         /* the verb, also of a refusal */
     enum ledger_language language; /* of a refusal's words */
-    uint64_t seq;                  /* journal position: of the effect, or where a refusal was judged */
-    int64_t time_us;               /* the transaction's own time; with tag it makes its id */
+    uint64_t seq;    /* journal position: of the effect, or where a refusal was judged */
+    int64_t time_us; /* the transaction's own time; with tag it makes its id */
     uint32_t tag;
     struct currency currency;
     unsigned exponent;
-    int64_t amount; /* minor units, positive */
+    int64_t amount;                               /* minor units, positive */
     struct posting_side sides[POSTING_SIDES_MAX]; /* in the order of the posting's legs, @world left out */
     unsigned side_count;
     struct account_view opened;   /* RECORD_OPEN: the account as it was opened */
     struct slice opened_metadata; /* canonical JSON text, or ptr NULL */
-    uint8_t differing;            /* OUTCOME_KEY_REUSED: bit i set where field i of the list differs */
+    uint8_t differing; /* OUTCOME_KEY_REUSED: bit i set where field i of the list differs */
 };
 
 #endif

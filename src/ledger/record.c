@@ -6,7 +6,13 @@
 #include "money/money.h"
 
 /* Parts of an extra: tag, length (u16), bytes. Tags rise, so every content has one encoding. Never reuse a number. */
-enum { PART_ACCOUNT_ID = 1, PART_CURRENCY = 2, PART_REFERENCE = 3, PART_METADATA = 4, PART_REFUSAL = 5 };
+enum {
+    PART_ACCOUNT_ID = 1,
+    PART_CURRENCY = 2,
+    PART_REFERENCE = 3,
+    PART_METADATA = 4,
+    PART_REFUSAL = 5
+};
 enum { PART_HEAD_BYTES = 3, PART_CURRENCY_BYTES = 4, PART_REFUSAL_BYTES = 3 };
 
 void record_fixed_encode(const struct record *r, uint8_t bytes[RECORD_FIXED_BYTES])
@@ -45,7 +51,8 @@ static size_t part_size(struct slice s)
 
 size_t record_extra_size(const struct record_extra *x)
 {
-    return part_size(x->account_id) + (x->currency.code == 0 ? 0 : PART_HEAD_BYTES + PART_CURRENCY_BYTES) +
+    return part_size(x->account_id) +
+           (x->currency.code == 0 ? 0 : PART_HEAD_BYTES + PART_CURRENCY_BYTES) +
            part_size(x->reference) + part_size(x->metadata) +
            (x->has_refusal ? PART_HEAD_BYTES + PART_REFUSAL_BYTES : 0);
 }
@@ -69,7 +76,8 @@ size_t record_extra_encode(const struct record_extra *x, char *out, size_t cap)
     char *at = out;
 
     ASSERT(record_extra_size(x) <= cap && record_extra_size(x) <= RECORD_EXTRA_BYTES_MAX);
-    ASSERT(x->account_id.len <= LEDGER_ACCOUNT_ID_BYTES_MAX && x->reference.len <= LEDGER_REFERENCE_BYTES_MAX);
+    ASSERT(x->account_id.len <= LEDGER_ACCOUNT_ID_BYTES_MAX &&
+           x->reference.len <= LEDGER_REFERENCE_BYTES_MAX);
     ASSERT(x->metadata.len <= LEDGER_METADATA_BYTES_MAX);
     at += part_put(at, PART_ACCOUNT_ID, x->account_id);
     if (x->currency.code != 0) {
@@ -81,7 +89,8 @@ size_t record_extra_encode(const struct record_extra *x, char *out, size_t cap)
     at += part_put(at, PART_REFERENCE, x->reference);
     at += part_put(at, PART_METADATA, x->metadata);
     if (x->has_refusal) {
-        const char bytes[PART_REFUSAL_BYTES] = {(char)x->refused_kind, (char)x->refused_outcome, (char)x->language};
+        const char bytes[PART_REFUSAL_BYTES] = {(char)x->refused_kind, (char)x->refused_outcome,
+                                                (char)x->language};
         at += part_put(at, PART_REFUSAL, slice_make(bytes, sizeof(bytes)));
     }
     return (size_t)(at - out);
@@ -195,11 +204,13 @@ static bool is_empty(int64_t held, int64_t balance, uint64_t prev)
 
 static bool moves_right(const struct record *r)
 {
-    if (r->debit == 0 || r->debit == r->credit || r->held < -MONEY_MINOR_MAX || r->held > MONEY_MINOR_MAX) {
+    if (r->debit == 0 || r->debit == r->credit || r->held < -MONEY_MINOR_MAX ||
+        r->held > MONEY_MINOR_MAX) {
         return false;
     }
-    return r->credit != 0 ? r->amount > 0
-                          : r->amount == 0 && r->held != 0 && is_empty(0, r->credit_balance, r->credit_prev);
+    return r->credit != 0
+               ? r->amount > 0
+               : r->amount == 0 && r->held != 0 && is_empty(0, r->credit_balance, r->credit_prev);
 }
 
 enum err record_check(const struct record *r)
@@ -208,8 +219,9 @@ enum err record_check(const struct record *r)
                              is_empty(0, r->credit_balance, r->credit_prev) && r->debit == 0;
     bool is_right;
 
-    if (r->seq == 0 || r->time_us <= 0 || r->amount < 0 || r->amount > MONEY_MINOR_MAX || r->debit_prev >= r->seq ||
-        r->credit_prev >= r->seq || r->extra.len > RECORD_EXTRA_BYTES_MAX || r->idem.len > RECORD_IDEM_BYTES_MAX) {
+    if (r->seq == 0 || r->time_us <= 0 || r->amount < 0 || r->amount > MONEY_MINOR_MAX ||
+        r->debit_prev >= r->seq || r->credit_prev >= r->seq ||
+        r->extra.len > RECORD_EXTRA_BYTES_MAX || r->idem.len > RECORD_IDEM_BYTES_MAX) {
         return ERR_CORRUPT;
     }
     switch (r->kind) {

@@ -7,24 +7,24 @@
 #include "ledger/types.h"
 
 enum {
-    RECORD_FIXED_BYTES = 96,   /* the numbers of a record, canonical */
+    RECORD_FIXED_BYTES = 96, /* the numbers of a record, canonical */
     RECORD_IDEM_BYTES_MAX = IDEM_SCOPE_BYTES + IDEM_FINGERPRINT_BYTES + 2 * IDEM_FIELDS_MAX,
     RECORD_EXTRA_BYTES_MAX = 5120,
     RECORD_SMALL_BYTES = 24,
 };
 
 struct record {
-    uint64_t seq;     /* 1.., gapless */
-    int64_t time_us;  /* unique to its transaction, rising with seq */
-    uint32_t kind;    /* enum record_kind */
-    uint32_t tag;     /* with time_us the transaction's id; 0 for those born here */
+    uint64_t seq;           /* 1.., gapless */
+    int64_t time_us;        /* unique to its transaction, rising with seq */
+    uint32_t kind;          /* enum record_kind */
+    uint32_t tag;           /* with time_us the transaction's id; 0 for those born here */
     uint64_t debit, credit; /* account numbers; 0: no such side */
-    int64_t amount;   /* minor units, >= 0: moved from debit to credit. RECORD_OPEN: the overdraft limit of `credit` */
-    int64_t held;     /* Δheld of the debit side */
+    int64_t amount; /* minor units, >= 0: moved from debit to credit. RECORD_OPEN: the overdraft limit of `credit` */
+    int64_t held;                          /* Δheld of the debit side */
     int64_t debit_balance, credit_balance; /* after this record */
-    uint64_t debit_prev, credit_prev;      /* the record before this one in that account's chain; 0: none */
-    struct slice idem;  /* encoded struct idem, or empty; borrowed */
-    struct slice extra; /* encoded record_extra, or empty; borrowed */
+    uint64_t debit_prev, credit_prev; /* the record before this one in that account's chain; 0: none */
+    struct slice idem;                /* encoded struct idem, or empty; borrowed */
+    struct slice extra;               /* encoded record_extra, or empty; borrowed */
     /* where the executor itself writes: a few bytes of extra, and the encoded key */
     char small[RECORD_SMALL_BYTES];
     char idem_bytes[RECORD_IDEM_BYTES_MAX];
@@ -37,7 +37,7 @@ struct record_extra {
     uint8_t exponent;
     struct slice reference; /* ptr NULL: absent */
     struct slice metadata;  /* ptr NULL: absent */
-    uint8_t refused_kind;   /* RECORD_REFUSAL: enum record_kind of the verb, enum outcome, enum ledger_language */
+    uint8_t refused_kind; /* RECORD_REFUSAL: enum record_kind of the verb, enum outcome, enum ledger_language */
     uint8_t refused_outcome;
     uint8_t language;
     bool has_refusal;

@@ -46,12 +46,14 @@ enum err txid_decode(struct slice text, int64_t *time_us, uint32_t *tag)
     uint64_t time, number = 0;
 
     if (!slice_starts_with(text, SLICE("tx_")) ||
-        (text.len != PREFIX_BYTES + TIME_DIGITS && text.len != PREFIX_BYTES + TIME_DIGITS + TAG_DIGITS) ||
+        (text.len != PREFIX_BYTES + TIME_DIGITS &&
+         text.len != PREFIX_BYTES + TIME_DIGITS + TAG_DIGITS) ||
         !get_digits(text.ptr + PREFIX_BYTES, TIME_DIGITS, &time) || time > INT64_MAX) {
         return ERR_INVALID;
     }
     if (text.len > PREFIX_BYTES + TIME_DIGITS &&
-        (!get_digits(text.ptr + PREFIX_BYTES + TIME_DIGITS, TAG_DIGITS, &number) || number == 0 || number > UINT32_MAX)) {
+        (!get_digits(text.ptr + PREFIX_BYTES + TIME_DIGITS, TAG_DIGITS, &number) || number == 0 ||
+         number > UINT32_MAX)) {
         return ERR_INVALID;
     }
     *time_us = (int64_t)time;

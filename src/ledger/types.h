@@ -20,7 +20,12 @@ enum {
 /** The id of the other side of every credit and debit; one account of this name a currency. */
 #define LEDGER_WORLD SLICE("@world")
 
-enum account_status { ACCOUNT_ACTIVE = 0, ACCOUNT_FROZEN = 1, ACCOUNT_CLOSED = 2, ACCOUNT_STATUS_COUNT };
+enum account_status {
+    ACCOUNT_ACTIVE = 0,
+    ACCOUNT_FROZEN = 1,
+    ACCOUNT_CLOSED = 2,
+    ACCOUNT_STATUS_COUNT
+};
 
 /** What a journal record says. The numbers are stored: never change one, only append. */
 enum record_kind {
@@ -44,13 +49,13 @@ enum outcome {
     OUTCOME_INSUFFICIENT_BALANCE = 6,
     OUTCOME_UNBALANCED_ENTRIES = 7,
     OUTCOME_STORED_COUNT = 8, /* those below are never stored under a key */
-    OUTCOME_KEY_REUSED = 64,  /* the key belongs to another request; store.h says which fields differ */
+    OUTCOME_KEY_REUSED = 64, /* the key belongs to another request; store.h says which fields differ */
     OUTCOME_ACCOUNT_NOT_FOUND,
     OUTCOME_ACCOUNT_EXISTS,
     OUTCOME_PRECONDITION_FAILED,
-    OUTCOME_INVALID_AMOUNT,  /* does not fit the account's currency */
-    OUTCOME_REPLAY,          /* inside the ledger: the key is known, the answer stands at `seq` */
-    OUTCOME_KEYS_FULL,       /* the idempotency index is full: nothing applied */
+    OUTCOME_INVALID_AMOUNT, /* does not fit the account's currency */
+    OUTCOME_REPLAY,         /* inside the ledger: the key is known, the answer stands at `seq` */
+    OUTCOME_KEYS_FULL,      /* the idempotency index is full: nothing applied */
     OUTCOME_TRANSACTION_NOT_FOUND,
     OUTCOME_INVALID_CURSOR,
 };
@@ -71,12 +76,12 @@ struct account_view {
     unsigned exponent;
     enum account_status status;
     int64_t balance, held, overdraft; /* minor units */
-    uint64_t version;                 /* rises with every record that touches the account; 1 when opened */
-    int64_t created_us, updated_us;   /* µs since the Unix epoch */
-    uint64_t metadata_seq;            /* journal position of the record that holds its metadata; 0: none */
-    uint64_t last_seq;                /* head of its history chain; 0: no entry yet */
-    uint64_t entries;                 /* records in that chain */
-    uint64_t no;                      /* its number, 1.. */
+    uint64_t version; /* rises with every record that touches the account; 1 when opened */
+    int64_t created_us, updated_us; /* µs since the Unix epoch */
+    uint64_t metadata_seq; /* journal position of the record that holds its metadata; 0: none */
+    uint64_t last_seq;     /* head of its history chain; 0: no entry yet */
+    uint64_t entries;      /* records in that chain */
+    uint64_t no;           /* its number, 1.. */
 };
 
 #endif

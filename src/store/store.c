@@ -16,7 +16,8 @@ void store_sink_fini(struct store_sink *sink)
     queue_fini(&sink->outbox);
 }
 
-void store_op_init(struct store_op *op, enum store_op_kind kind, struct store_sink *sink, void (*done)(struct store_op *op))
+void store_op_init(struct store_op *op, enum store_op_kind kind, struct store_sink *sink,
+                   void (*done)(struct store_op *op))
 {
     *op = (struct store_op){.kind = kind, .sink = sink, .done = done};
     op->accounts.status = -1;
@@ -41,7 +42,8 @@ void store_flush(struct store *s, struct store_sink *sink)
         return;
     }
     s->methods->hand_over(s, &sink->staged);
-    if (sink->staged.head != NULL) { /* refused for want of room: still asynchronous, so that done never runs inside submit */
+    if (sink->staged.head !=
+        NULL) { /* refused for want of room: still asynchronous, so that done never runs inside submit */
         for (struct queue_link *link = sink->staged.head; link != NULL; link = link->next) {
             ((struct store_op *)link)->status = STORE_UNAVAILABLE;
         }
@@ -53,16 +55,16 @@ bool store_cancel(struct store_op *op)
 {
     int expected = STORE_QUEUED;
 
-    return atomic_compare_exchange_strong_explicit(&op->claim, &expected, STORE_CANCELED, memory_order_acq_rel,
-                                                   memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(&op->claim, &expected, STORE_CANCELED,
+                                                   memory_order_acq_rel, memory_order_acquire);
 }
 
 bool store_claim(struct store_op *op)
 {
     int expected = STORE_QUEUED;
 
-    return atomic_compare_exchange_strong_explicit(&op->claim, &expected, STORE_TAKEN, memory_order_acq_rel,
-                                                   memory_order_acquire);
+    return atomic_compare_exchange_strong_explicit(&op->claim, &expected, STORE_TAKEN,
+                                                   memory_order_acq_rel, memory_order_acquire);
 }
 
 void store_complete(struct store_sink *sink, struct queue_list *ops)
@@ -70,7 +72,8 @@ void store_complete(struct store_sink *sink, struct queue_list *ops)
     if (ops->head == NULL) {
         return;
     }
-    if (queue_put(&sink->outbox, ops)) { /* it was empty: the loop may be asleep; else a wake-up is on its way */
+    if (queue_put(&sink->outbox,
+                  ops)) { /* it was empty: the loop may be asleep; else a wake-up is on its way */
         sink->wake(sink->wake_ctx);
     }
     ASSERT(ops->head == NULL);

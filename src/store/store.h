@@ -44,14 +44,14 @@ enum store_status {
     STORE_DONE,        /* answered; see the outcome */
     STORE_UNAVAILABLE, /* surely not applied: full inbox, disk full, late, stopping */
     STORE_UNKNOWN,     /* perhaps applied */
-    STORE_FAULT,       /* our own failure (damaged record, out of memory in a read); nothing applied */
+    STORE_FAULT, /* our own failure (damaged record, out of memory in a read); nothing applied */
 };
 
 /** Who has an operation now. The loop may take a queued one back; a taken one runs to its end. */
 enum store_claim { STORE_QUEUED, STORE_TAKEN, STORE_CANCELED };
 
 struct store_entry { /* what one transaction did to one account */
-    struct slice account;      /* its id, "@world" for a system account; empty where the page is of one account */
+    struct slice account; /* its id, "@world" for a system account; empty where the page is of one account */
     int64_t time_us;
     uint32_t tag;
     uint64_t seq;
@@ -64,11 +64,11 @@ struct store_entry { /* what one transaction did to one account */
 };
 
 struct store_history_in {
-    unsigned limit;     /* 1..STORE_PAGE_MAX */
+    unsigned limit; /* 1..STORE_PAGE_MAX */
     bool is_ascending;
-    uint32_t kinds;     /* bit 1 << enum record_kind; 0: all */
+    uint32_t kinds;         /* bit 1 << enum record_kind; 0: all */
     int64_t from_us, to_us; /* inclusive, exclusive; 0: open */
-    struct slice cursor; /* as handed out, ptr NULL: the beginning */
+    struct slice cursor;    /* as handed out, ptr NULL: the beginning */
 };
 
 struct store_op {
@@ -79,24 +79,28 @@ struct store_op {
     uint64_t deadline_mono_us; /* not taken up by then: STORE_UNAVAILABLE */
     void (*done)(struct store_op *op);
     void *user;
-    struct posting posting;      /* STORE_POST; what it borrows lives until done */
-    struct slice account_id;     /* STORE_ACCOUNT, STORE_HISTORY */
-    bool wants_metadata;         /* STORE_ACCOUNT */
+    struct posting posting;  /* STORE_POST; what it borrows lives until done */
+    struct slice account_id; /* STORE_ACCOUNT, STORE_HISTORY */
+    bool wants_metadata;     /* STORE_ACCOUNT */
     struct store_history_in history;
-    struct { unsigned limit; struct slice cursor, prefix; int status; /* -1: any */ } accounts;
-    int64_t tx_time_us;          /* STORE_TRANSACTION */
+    struct {
+        unsigned limit;
+        struct slice cursor, prefix;
+        int status; /* -1: any */
+    } accounts;
+    int64_t tx_time_us; /* STORE_TRANSACTION */
     uint32_t tx_tag;
-    struct arena out;            /* the store's, for the answer; init by store_op_init, freed by store_op_fini */
+    struct arena out; /* the store's, for the answer; init by store_op_init, freed by store_op_fini */
     /* filled by the store */
-    _Atomic int claim;           /* enum store_claim */
+    _Atomic int claim; /* enum store_claim */
     enum store_status status;
     struct posting_result result; /* STORE_POST; of all others only .outcome, .seq, .currency, .exponent */
-    struct account_view account;  /* STORE_ACCOUNT, STORE_HISTORY */
+    struct account_view account;   /* STORE_ACCOUNT, STORE_HISTORY */
     struct slice account_metadata; /* canonical JSON, ptr NULL: none */
-    struct store_entry *entries;   /* STORE_HISTORY (newest first unless ascending), STORE_TRANSACTION (debits first); in out */
-    struct account_view *views;    /* STORE_ACCOUNTS; in out */
-    struct slice *views_metadata;  /* STORE_ACCOUNTS, beside views */
-    unsigned count;                /* of entries or views */
+    struct store_entry *entries; /* STORE_HISTORY (newest first unless ascending), STORE_TRANSACTION (debits first); in out */
+    struct account_view *views;   /* STORE_ACCOUNTS; in out */
+    struct slice *views_metadata; /* STORE_ACCOUNTS, beside views */
+    unsigned count;               /* of entries or views */
     bool has_more;
     char next_cursor[STORE_CURSOR_BYTES_MAX]; /* [A-Za-z0-9_-]; set with has_more */
     unsigned next_cursor_len;
@@ -123,7 +127,8 @@ enum store_health {
 struct store;
 
 struct store_methods {
-    void (*hand_over)(struct store *s, struct queue_list *ops); /* ops that do not fit stay in the list */
+    void (*hand_over)(struct store *s,
+                      struct queue_list *ops); /* ops that do not fit stay in the list */
     enum store_health (*health)(struct store *s);
     void (*close)(struct store *s);
 };
@@ -140,7 +145,8 @@ MUST_CHECK enum err store_sink_init(struct store_sink *sink, void (*wake)(void *
 void store_sink_fini(struct store_sink *sink);
 
 /** Zero an operation for a use; call store_op_fini when its answer has been read. */
-void store_op_init(struct store_op *op, enum store_op_kind kind, struct store_sink *sink, void (*done)(struct store_op *op));
+void store_op_init(struct store_op *op, enum store_op_kind kind, struct store_sink *sink,
+                   void (*done)(struct store_op *op));
 void store_op_fini(struct store_op *op);
 
 /** Stage an operation; done will run later, exactly once. Thread: the sink's loop. */

@@ -52,8 +52,12 @@ static void *passes(void *ctx)
 enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, pthread_rwlock_t *snapshots, int pages,
                           struct metrics_shard *shard, uint32_t seconds)
 {
-    *c = (struct checkpoint){
-        .db = db, .snapshots = snapshots, .pages = pages, .rest_pages = pages / CHECKPOINT_REST_PART, .shard = shard, .seconds = seconds};
+    *c = (struct checkpoint){.db = db,
+                             .snapshots = snapshots,
+                             .pages = pages,
+                             .rest_pages = pages / CHECKPOINT_REST_PART,
+                             .shard = shard,
+                             .seconds = seconds};
     if (pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_cond_init(&c->wake, NULL) != 0) {
         return ERR_NOMEM;
     }
@@ -100,7 +104,8 @@ enum err checkpoint_turn(struct checkpoint *c, sqlite3 *writer, int wal_pages)
         if (must_gate) {
             (void)pthread_rwlock_wrlock(c->snapshots);
         }
-        e = judge(writer, sqlite3_wal_checkpoint_v2(writer, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
+        e = judge(writer,
+                  sqlite3_wal_checkpoint_v2(writer, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL));
         if (must_gate) {
             (void)pthread_rwlock_unlock(c->snapshots);
         }

@@ -13,13 +13,15 @@
 #include "store/embedded/db.h"
 
 enum {
-    CHECKPOINT_PAGES = 4096,     /* log pages (16 MiB) from which on a pass is made */
-    CHECKPOINT_GATE_TIMES = 2,   /* a log this many times as long is held up by readers: let none begin, and copy */
-    CHECKPOINT_REST_PART = 2,    /* a rest of less than that part the writer copies itself; more is worth another pass */
+    CHECKPOINT_PAGES = 4096, /* log pages (16 MiB) from which on a pass is made */
+    CHECKPOINT_GATE_TIMES =
+        2, /* a log this many times as long is held up by readers: let none begin, and copy */
+    CHECKPOINT_REST_PART =
+        2, /* a rest of less than that part the writer copies itself; more is worth another pass */
 };
 
 struct checkpoint {
-    sqlite3 *db; /* owned */
+    sqlite3 *db;                 /* owned */
     pthread_rwlock_t *snapshots; /* borrowed: held shared by whoever reads from the file */
     int pages, rest_pages; /* a pass is made from so many on; a rest the writer copies itself */
     pthread_t thread;
@@ -36,9 +38,8 @@ struct checkpoint {
 };
 
 /** Start the thread; a pass is made from `pages` log pages on. Owns: takes db. Errors: ERR_NOMEM. Thread: start-up. */
-MUST_CHECK enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, pthread_rwlock_t *snapshots, int pages,
-                                     struct metrics_shard *shard,
-                                    uint32_t seconds);
+MUST_CHECK enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, pthread_rwlock_t *snapshots,
+                                     int pages, struct metrics_shard *shard, uint32_t seconds);
 
 /** End the thread (a running pass is finished first) and close its connection. */
 void checkpoint_stop(struct checkpoint *c);

@@ -4,7 +4,11 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 
-enum { VERSION_ACCOUNT = 1, VERSION_HISTORY = 2, RAW_BYTES_MAX = 1 + LEDGER_ACCOUNT_ID_BYTES_MAX + 4 };
+enum {
+    VERSION_ACCOUNT = 1,
+    VERSION_HISTORY = 2,
+    RAW_BYTES_MAX = 1 + LEDGER_ACCOUNT_ID_BYTES_MAX + 4
+};
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
@@ -61,7 +65,8 @@ static unsigned seal(uint8_t *raw, size_t len, uint32_t binding, char out[STORE_
     return text_write(raw, len + 4, out);
 }
 
-static bool open_sealed(struct slice text, uint8_t version, uint32_t binding, uint8_t raw[RAW_BYTES_MAX], size_t *len)
+static bool open_sealed(struct slice text, uint8_t version, uint32_t binding,
+                        uint8_t raw[RAW_BYTES_MAX], size_t *len)
 {
     if (!text_read(text, raw, len) || *len < 5 || raw[0] != version) {
         return false;

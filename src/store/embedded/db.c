@@ -41,8 +41,8 @@ static bool is_full(sqlite3 *db)
     if (log != NULL && log->pMethods != NULL) {
         (void)log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &of_log);
     }
-    return (is_full_errno(of_db) || is_full_errno(of_log)) && (of_db == 0 || is_full_errno(of_db)) &&
-           (of_log == 0 || is_full_errno(of_log));
+    return (is_full_errno(of_db) || is_full_errno(of_log)) &&
+           (of_db == 0 || is_full_errno(of_db)) && (of_log == 0 || is_full_errno(of_log));
 }
 
 enum err db_err(sqlite3 *db, int rc)
@@ -130,7 +130,8 @@ enum err db_number(sqlite3 *db, const char *sql, int64_t *number, bool *found)
 static enum err schema_make(sqlite3 *db)
 {
     char sql[sizeof(schema) + 256];
-    int len = snprintf(sql, sizeof(sql), "BEGIN;%sPRAGMA application_id=%d;PRAGMA user_version=%d;COMMIT;", schema,
+    int len = snprintf(sql, sizeof(sql),
+                       "BEGIN;%sPRAGMA application_id=%d;PRAGMA user_version=%d;COMMIT;", schema,
                        DB_APPLICATION_ID, DB_FORMAT_VERSION);
 
     ASSERT(len > 0 && (size_t)len < sizeof(sql));
@@ -154,13 +155,13 @@ static enum err identity_check(sqlite3 *db, enum db_use use, bool *is_new, struc
         return ERR_OK;
     }
     if (id != DB_APPLICATION_ID) {
-        err_text_set(why, "%s is not a ledger of mywallet (application_id %lld)", sqlite3_db_filename(db, "main"),
-                     (long long)id);
+        err_text_set(why, "%s is not a ledger of mywallet (application_id %lld)",
+                     sqlite3_db_filename(db, "main"), (long long)id);
         return ERR_UNSUPPORTED;
     }
     if (version != DB_FORMAT_VERSION) {
-        err_text_set(why, "%s has format %lld, this program knows format %d", sqlite3_db_filename(db, "main"),
-                     (long long)version, DB_FORMAT_VERSION);
+        err_text_set(why, "%s has format %lld, this program knows format %d",
+                     sqlite3_db_filename(db, "main"), (long long)version, DB_FORMAT_VERSION);
         return ERR_UNSUPPORTED;
     }
     return ERR_OK;
@@ -175,7 +176,8 @@ static enum err wal_set(sqlite3 *db)
 
     if (rc == SQLITE_OK) {
         rc = sqlite3_step(stmt);
-        is_wal = rc == SQLITE_ROW && sqlite3_stricmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
+        is_wal = rc == SQLITE_ROW &&
+                 sqlite3_stricmp((const char *)sqlite3_column_text(stmt, 0), "wal") == 0;
         rc = sqlite3_finalize(stmt);
     }
     if (rc != SQLITE_OK) {
@@ -194,16 +196,18 @@ static enum err pragmas_set(sqlite3 *db, enum db_use use)
     (void)sqlite3_extended_result_codes(db, 1);
     (void)sqlite3_busy_timeout(db, DB_BUSY_MS);
     /* nothing is written before its commit: wal_check.c tells a torn commit from damage by the order of its pages */
-    (void)snprintf(sql, sizeof(sql),
-                   "PRAGMA cache_size=-%d;PRAGMA cache_spill=0;PRAGMA wal_autocheckpoint=0;PRAGMA cell_size_check=1;%s",
-                   use == DB_WRITER ? DB_CACHE_KIB : DB_READER_CACHE_KIB,
-                   use == DB_WRITER ? "" : "PRAGMA query_only=1;");
+    (void)snprintf(
+        sql, sizeof(sql),
+        "PRAGMA cache_size=-%d;PRAGMA cache_spill=0;PRAGMA wal_autocheckpoint=0;PRAGMA cell_size_check=1;%s",
+        use == DB_WRITER ? DB_CACHE_KIB : DB_READER_CACHE_KIB,
+        use == DB_WRITER ? "" : "PRAGMA query_only=1;");
     return db_exec(db, sql);
 }
 
 enum err db_open(const char *path, enum db_use use, sqlite3 **out, struct err_text *why)
 {
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (use == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
+    const int flags =
+        SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (use == DB_WRITER ? SQLITE_OPEN_CREATE : 0);
     sqlite3 *db = NULL;
     int rc = sqlite3_open_v2(path, &db, flags, NULL);
     bool is_new = false;
@@ -257,8 +261,17 @@ static void number_bind(sqlite3_stmt *stmt, int column, int64_t number)
 void db_record_bind(sqlite3_stmt *stmt, const struct record *r, uint32_t crc)
 {
     const int64_t numbers[] = {
-        (int64_t)r->seq,    r->time_us, r->kind, r->tag,           (int64_t)r->debit, (int64_t)r->credit,
-        r->amount,          r->held,    r->debit_balance, r->credit_balance, (int64_t)r->debit_prev,
+        (int64_t)r->seq,
+        r->time_us,
+        r->kind,
+        r->tag,
+        (int64_t)r->debit,
+        (int64_t)r->credit,
+        r->amount,
+        r->held,
+        r->debit_balance,
+        r->credit_balance,
+        (int64_t)r->debit_prev,
         (int64_t)r->credit_prev,
     };
 
@@ -305,13 +318,22 @@ enum err db_record_read(sqlite3_stmt *stmt, struct record *out)
 
 enum { ACCOUNT_NUMBERS = 13 };
 
-static void account_numbers(uint64_t no, const struct account *a, uint64_t as_of, int64_t numbers[ACCOUNT_NUMBERS])
+static void account_numbers(uint64_t no, const struct account *a, uint64_t as_of,
+                            int64_t numbers[ACCOUNT_NUMBERS])
 {
     const int64_t all[ACCOUNT_NUMBERS] = {
-        (int64_t)no,         a->exponent,          a->status,
-        a->overdraft,        a->balance,           a->held,
-        (int64_t)a->version, (int64_t)a->entries,  (int64_t)a->last_seq,
-        (int64_t)a->metadata_seq, a->created_us,   a->updated_us,
+        (int64_t)no,
+        a->exponent,
+        a->status,
+        a->overdraft,
+        a->balance,
+        a->held,
+        (int64_t)a->version,
+        (int64_t)a->entries,
+        (int64_t)a->last_seq,
+        (int64_t)a->metadata_seq,
+        a->created_us,
+        a->updated_us,
         (int64_t)as_of,
     };
 
@@ -380,8 +402,8 @@ enum err db_account_read(sqlite3_stmt *stmt, uint64_t *no, struct account *out, 
         .created_us = numbers[10],
         .updated_us = numbers[11],
     };
-    if ((int64_t)account_crc(&a, numbers) != sqlite3_column_int64(stmt, 15) || numbers[1] < 0 || numbers[1] > 4 ||
-        numbers[2] < 0 || numbers[2] >= ACCOUNT_STATUS_COUNT) {
+    if ((int64_t)account_crc(&a, numbers) != sqlite3_column_int64(stmt, 15) || numbers[1] < 0 ||
+        numbers[1] > 4 || numbers[2] < 0 || numbers[2] >= ACCOUNT_STATUS_COUNT) {
         return ERR_CORRUPT;
     }
     *no = (uint64_t)numbers[0];
@@ -439,7 +461,8 @@ enum err db_keys_read(sqlite3_stmt *stmt, struct db_keys *out)
         .count = len / sizeof(struct key_entry),
     };
 
-    if (len == 0 || len % sizeof(struct key_entry) != 0 || sqlite3_column_int64(stmt, 4) != (int64_t)db_keys_crc(&k)) {
+    if (len == 0 || len % sizeof(struct key_entry) != 0 ||
+        sqlite3_column_int64(stmt, 4) != (int64_t)db_keys_crc(&k)) {
         return ERR_CORRUPT;
     }
     *out = k;
@@ -466,7 +489,8 @@ uint32_t db_meta_crc(const char *key, int64_t value)
 enum err db_meta_get(sqlite3 *db, const char *key, int64_t *value)
 {
     sqlite3_stmt *stmt;
-    enum err e = db_err(db, sqlite3_prepare_v2(db, "SELECT value,crc FROM meta WHERE key=?", -1, &stmt, NULL));
+    enum err e =
+        db_err(db, sqlite3_prepare_v2(db, "SELECT value,crc FROM meta WHERE key=?", -1, &stmt, NULL));
     int rc;
 
     if (e != ERR_OK) {

@@ -15,8 +15,8 @@
 
 enum {
     DB_PATH_BYTES_MAX = 4096,
-    DB_BUSY_MS = 1000,       /* how long a foreign writer (sqlite3, a replicator) may hold us up */
-    DB_CACHE_KIB = 8192,     /* page cache of the writer; filled only as it is needed */
+    DB_BUSY_MS = 1000,   /* how long a foreign writer (sqlite3, a replicator) may hold us up */
+    DB_CACHE_KIB = 8192, /* page cache of the writer; filled only as it is needed */
     DB_READER_CACHE_KIB = 512,
     DB_HASH_BYTES = 32,
 };
@@ -71,7 +71,8 @@ MUST_CHECK enum err db_record_read(sqlite3_stmt *stmt, struct record *out);
 void db_account_bind(sqlite3_stmt *stmt, uint64_t no, const struct account *a, uint64_t as_of);
 
 /** Read an account row; the id is borrowed until the next step. Errors: ERR_CORRUPT. */
-MUST_CHECK enum err db_account_read(sqlite3_stmt *stmt, uint64_t *no, struct account *out, uint64_t *as_of);
+MUST_CHECK enum err db_account_read(sqlite3_stmt *stmt, uint64_t *no, struct account *out,
+                                    uint64_t *as_of);
 
 /** CRC-32C of a history mark. */
 uint32_t db_mark_crc(const struct book_mark *m);
@@ -79,16 +80,17 @@ uint32_t db_mark_crc(const struct book_mark *m);
 #define DB_MARK_COLUMNS "seq,time_us,crc"
 
 /** Read the mark of entry n of an account from a row of DB_MARK_COLUMNS. Errors: ERR_CORRUPT. */
-MUST_CHECK enum err db_mark_read(sqlite3_stmt *stmt, uint64_t account, uint64_t n, struct book_mark *out);
+MUST_CHECK enum err db_mark_read(sqlite3_stmt *stmt, uint64_t account, uint64_t n,
+                                 struct book_mark *out);
 
 /**
  * A blob of idempotency keys. Each names the one before it, and meta names the newest ("keys_end") and the newest of those
  * that were dropped ("keys_dropped"), so that a lost one is missed: a forgotten key would let a payment happen twice.
  */
 struct db_keys {
-    uint64_t last_seq; /* of its last entry */
-    uint64_t prev_seq; /* last_seq of the blob before it, 0: it is the first */
-    int64_t time_us;   /* when it was written: not before any of its keys */
+    uint64_t last_seq;   /* of its last entry */
+    uint64_t prev_seq;   /* last_seq of the blob before it, 0: it is the first */
+    int64_t time_us;     /* when it was written: not before any of its keys */
     const void *entries; /* struct key_entry, not aligned; borrowed */
     size_t count;
 };

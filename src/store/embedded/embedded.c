@@ -20,16 +20,17 @@
 
 enum err embedded_metrics(struct metrics *m, struct embedded_metrics *out)
 {
-    enum err e = metrics_histogram(m, "wallet_commit_duration_seconds", "Time of one commit, its fsync included.", "",
-                                   METRICS_SECONDS, &out->commit_seconds);
+    enum err e = metrics_histogram(m, "wallet_commit_duration_seconds",
+                                   "Time of one commit, its fsync included.", "", METRICS_SECONDS,
+                                   &out->commit_seconds);
     if (e == ERR_OK) {
-        e = metrics_histogram(m, "wallet_batch_size", "Operations answered by one commit.", "", METRICS_SIZES,
-                              &out->batch_size);
+        e = metrics_histogram(m, "wallet_batch_size", "Operations answered by one commit.", "",
+                              METRICS_SIZES, &out->batch_size);
     }
     if (e == ERR_OK) {
         e = metrics_histogram(m, "wallet_checkpoint_duration_seconds",
-                              "Time of one copy of the write-ahead log into the ledger's file.", "", METRICS_SECONDS,
-                              &out->checkpoint_seconds);
+                              "Time of one copy of the write-ahead log into the ledger's file.", "",
+                              METRICS_SECONDS, &out->checkpoint_seconds);
     }
     return e;
 }
@@ -94,7 +95,9 @@ static void close_all(struct store *s)
     mem_free(e);
 }
 
-static const struct store_methods methods = {.hand_over = hand_over, .health = health, .close = close_all};
+static const struct store_methods methods = {.hand_over = hand_over,
+                                             .health = health,
+                                             .close = close_all};
 
 /* Make the folder, durably, where it does not exist. */
 static enum err folder_make(const char *dir, struct err_text *why)
@@ -142,7 +145,8 @@ static enum err folder_lock(const char *dir, int *lock_fd, struct err_text *why)
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         ssize_t got = pread(fd, owner, sizeof(owner) - 1, 0);
         (void)got; /* an empty name will do */
-        err_text_set(why, "%s belongs to another mywallet, process %ld", dir, strtol(owner, NULL, 10));
+        err_text_set(why, "%s belongs to another mywallet, process %ld", dir,
+                     strtol(owner, NULL, 10));
         (void)close(fd);
         return ERR_LOCKED;
     }
@@ -182,7 +186,8 @@ static void file_make_private(const char *path)
 static enum err log_sync(sqlite3 *db)
 {
     sqlite3_file *log = NULL;
-    enum err e = db_err(db, sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+    enum err e =
+        db_err(db, sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
 
     if (e != ERR_BUSY) {
         return e;
@@ -219,7 +224,8 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
     if (o->sweep_rows_min != 0) {
         e->journal.sweep_rows_min = o->sweep_rows_min;
     }
-    err = recover(&e->journal, &e->book, clock_wall_us(), (int64_t)o->idempotency_ttl_us, &e->replayed, why);
+    err = recover(&e->journal, &e->book, clock_wall_us(), (int64_t)o->idempotency_ttl_us,
+                  &e->replayed, why);
     if (err != ERR_OK) {
         return err;
     }
@@ -244,7 +250,8 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
     if (err != ERR_OK) {
         return err;
     }
-    return checkpoint_start(&e->checkpoint, db, &e->snapshots, o->checkpoint_pages != 0 ? (int)o->checkpoint_pages : CHECKPOINT_PAGES,
+    return checkpoint_start(&e->checkpoint, db, &e->snapshots,
+                            o->checkpoint_pages != 0 ? (int)o->checkpoint_pages : CHECKPOINT_PAGES,
                             e->shard, e->series.checkpoint_seconds);
 }
 
@@ -252,7 +259,8 @@ static enum err threads_start(struct embedded *e, struct err_text *why)
 {
     err_text_set(why, "cannot start a thread");
     for (unsigned i = 0; i < e->reader_count; i++) {
-        e->readers[i].is_running = pthread_create(&e->readers[i].thread, NULL, reader_run, &e->readers[i]) == 0;
+        e->readers[i].is_running =
+            pthread_create(&e->readers[i].thread, NULL, reader_run, &e->readers[i]) == 0;
         if (!e->readers[i].is_running) {
             return ERR_NOMEM;
         }
@@ -274,8 +282,9 @@ static bool snapshots_init(pthread_rwlock_t *lock)
     if (pthread_rwlockattr_init(&attr) != 0) {
         return false;
     }
-    is_made = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0 &&
-              pthread_rwlock_init(lock, &attr) == 0;
+    is_made =
+        pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0 &&
+        pthread_rwlock_init(lock, &attr) == 0;
     (void)pthread_rwlockattr_destroy(&attr);
     return is_made;
 }
@@ -286,7 +295,8 @@ enum err embedded_open(const struct embedded_options *o, struct store **out, str
     struct embedded *e = mem_alloc(sizeof(*e));
     enum err err = ERR_NOMEM;
 
-    ASSERT(o->readers >= 1 && o->readers <= EMBEDDED_READERS_MAX && o->batch_max >= 1 && o->inbox_max >= 1);
+    ASSERT(o->readers >= 1 && o->readers <= EMBEDDED_READERS_MAX && o->batch_max >= 1 &&
+           o->inbox_max >= 1);
     err_text_set(why, "out of memory");
     if (e == NULL) {
         return ERR_NOMEM;
@@ -313,7 +323,8 @@ enum err embedded_open(const struct embedded_options *o, struct store **out, str
             goto fail;
         }
     }
-    if ((err = folder_make(o->dir, why)) != ERR_OK || (err = folder_lock(o->dir, &e->lock_fd, why)) != ERR_OK ||
+    if ((err = folder_make(o->dir, why)) != ERR_OK ||
+        (err = folder_lock(o->dir, &e->lock_fd, why)) != ERR_OK ||
         (err = book_make(e, o)) != ERR_OK || (err = files_open(e, o, why)) != ERR_OK) {
         goto fail;
     }

@@ -9,13 +9,13 @@
 #include "store/store.h"
 
 struct embedded_options {
-    const char *dir;               /* the data folder; made (0700) where it does not exist; borrowed for the call */
-    uint32_t inbox_max;            /* operations waiting for the writer */
-    uint32_t batch_max;            /* operations a commit */
-    uint32_t readers;              /* threads for histories and other reads from the file */
+    const char *dir; /* the data folder; made (0700) where it does not exist; borrowed for the call */
+    uint32_t inbox_max; /* operations waiting for the writer */
+    uint32_t batch_max; /* operations a commit */
+    uint32_t readers;   /* threads for histories and other reads from the file */
     uint64_t idempotency_ttl_us;
-    uint64_t idempotency_max;      /* records */
-    struct metrics *metrics;       /* embedded_metrics was called on it; NULL: none */
+    uint64_t idempotency_max; /* records */
+    struct metrics *metrics;  /* embedded_metrics was called on it; NULL: none */
     struct embedded_metrics *series;
     /**
      * The disk failed and memory is not to be trusted: everything in work was answered STORE_UNKNOWN, nothing will be
@@ -23,7 +23,7 @@ struct embedded_options {
      */
     void (*on_fatal)(void *ctx);
     void *on_fatal_ctx;
-    uint32_t sweep_rows_min;   /* records between the starts of two sweeps, at least; 0: SWEEP_ROWS_MIN */
+    uint32_t sweep_rows_min; /* records between the starts of two sweeps, at least; 0: SWEEP_ROWS_MIN */
     uint32_t checkpoint_pages; /* log pages from which on a checkpoint is made; 0: CHECKPOINT_PAGES */
 };
 
@@ -40,8 +40,8 @@ struct embedded_stats {
     uint64_t accounts; /* without @world */
     uint64_t seq, idempotency_records;
     uint64_t inbox_depth, wal_bytes;
-    uint64_t replayed;     /* records replayed at the last start */
-    uint64_t open_us;      /* how long it took */
+    uint64_t replayed; /* records replayed at the last start */
+    uint64_t open_us;  /* how long it took */
 };
 
 /**
@@ -54,7 +54,8 @@ struct embedded_stats {
  *          ERR_DISK_FULL, ERR_IO, ERR_NOMEM.
  * Thread:  start-up; blocks while it recovers.
  */
-MUST_CHECK enum err embedded_open(const struct embedded_options *options, struct store **out, struct err_text *why);
+MUST_CHECK enum err embedded_open(const struct embedded_options *options, struct store **out,
+                                  struct err_text *why);
 
 /** Numbers of now. Thread: any. */
 void embedded_stats(struct store *s, struct embedded_stats *out);
@@ -75,6 +76,7 @@ struct verify_report {
  * Errors:  ERR_CORRUPT with *why naming the first bad record; ERR_NOT_FOUND no ledger there; ERR_IO, ERR_NOMEM, ERR_UNSUPPORTED.
  * Thread:  any; blocks.
  */
-MUST_CHECK enum err embedded_verify(const char *dir, struct verify_report *report, struct err_text *why);
+MUST_CHECK enum err embedded_verify(const char *dir, struct verify_report *report,
+                                    struct err_text *why);
 
 #endif

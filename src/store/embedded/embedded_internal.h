@@ -17,7 +17,8 @@ enum {
     EMBEDDED_RECORDS_PER_POSTING = 4, /* room in a batch; a posting that needs more ends it earlier */
     EMBEDDED_EXPIRE_PER_TURN = 512,   /* idempotency keys forgotten a batch */
     EMBEDDED_STALL_US = 1000000,      /* a turn that takes longer than this hangs in the disk */
-    EMBEDDED_PROBE_MS = 1000,         /* on a full disk: how often the writer tries whether there is room again */
+    EMBEDDED_PROBE_MS =
+        1000, /* on a full disk: how often the writer tries whether there is room again */
 };
 
 /** Completions gathered for one loop, so that it is woken once a batch. */
@@ -52,9 +53,9 @@ struct embedded {
     struct embedded_metrics series;
     pthread_t writer;
     bool has_writer;
-    int64_t key_now_us;    /* the clock that keys expire by: never faster than the monotonic one */
-    uint64_t key_mono_us;  /* when it was last set */
-    bool is_fatal; /* nothing is written any more */
+    int64_t key_now_us;   /* the clock that keys expire by: never faster than the monotonic one */
+    uint64_t key_mono_us; /* when it was last set */
+    bool is_fatal;        /* nothing is written any more */
     void (*on_fatal)(void *ctx);
     void *on_fatal_ctx;
     struct embedded_reader readers[EMBEDDED_READERS_MAX];

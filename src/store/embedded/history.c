@@ -18,7 +18,7 @@ struct walk {
     struct reader *r;
     struct store_op *op;
     const struct store_history_in *in;
-    uint64_t no;           /* the account's number */
+    uint64_t no; /* the account's number */
     struct place head;
     unsigned looked;       /* records read for this page */
     uint64_t counterparty; /* account number on the other side of the last entry; 0: several */
@@ -50,7 +50,8 @@ static enum err chain_record(struct walk *w, struct place at, struct record *rec
 
 static struct place step_back(const struct walk *w, struct place at, const struct record *rec)
 {
-    return (struct place){.n = at.n - 1, .seq = rec->debit == w->no ? rec->debit_prev : rec->credit_prev};
+    return (struct place){.n = at.n - 1,
+                          .seq = rec->debit == w->no ? rec->debit_prev : rec->credit_prev};
 }
 
 static enum err mark_get(struct walk *w, uint64_t n, struct place *out, int64_t *time_us)
@@ -105,7 +106,8 @@ static enum err place_of(struct walk *w, uint64_t n, struct place *out)
 /* The last entry made before a time; n 0 where there is none. */
 static enum err place_before(struct walk *w, int64_t time_us, struct place *out)
 {
-    uint64_t low = 0, high = w->head.n / LEDGER_MARK_EVERY; /* marks known to be before; may be before */
+    uint64_t low = 0,
+             high = w->head.n / LEDGER_MARK_EVERY; /* marks known to be before; may be before */
     struct place at;
     struct record rec;
     enum err e = ERR_OK;
@@ -185,7 +187,9 @@ static enum err take(struct walk *w, const struct record *rec, bool *is_full)
             last->seq = rec->seq;
         }
         w->counterparty = w->counterparty == other ? other : 0;
-        e = last->reference.ptr == NULL && last->metadata.ptr == NULL ? reader_words(rec, &op->out, last) : ERR_OK;
+        e = last->reference.ptr == NULL && last->metadata.ptr == NULL
+                ? reader_words(rec, &op->out, last)
+                : ERR_OK;
         return e == ERR_OK ? counterparty_set(w, last) : e;
     }
     if (op->count == w->in->limit || w->looked > STORE_HISTORY_LOOKED_MAX) {
@@ -240,7 +244,8 @@ static enum err page_descending(struct walk *w, uint64_t from_n)
 }
 
 /* Fill seqs[0..] with the places of entries first..last, at most LEDGER_MARK_EVERY of them, by walking back from last. */
-static enum err stretch(struct walk *w, uint64_t first, uint64_t last, uint64_t seqs[LEDGER_MARK_EVERY])
+static enum err stretch(struct walk *w, uint64_t first, uint64_t last,
+                        uint64_t seqs[LEDGER_MARK_EVERY])
 {
     struct place at;
     struct record rec;
@@ -308,7 +313,8 @@ enum err reader_history(struct reader *r, struct store_op *op)
         return ERR_NOMEM;
     }
     if (op->history.cursor.ptr != NULL &&
-        (!cursor_history_read(op->history.cursor, binding_of(op), &from_n) || from_n == 0 || from_n > w.head.n)) {
+        (!cursor_history_read(op->history.cursor, binding_of(op), &from_n) || from_n == 0 ||
+         from_n > w.head.n)) {
         op->result.outcome = OUTCOME_INVALID_CURSOR;
         return ERR_OK;
     }

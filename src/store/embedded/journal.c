@@ -9,17 +9,20 @@ static const char *const statements[STMT_COUNT] = {
     [STMT_ROLLBACK] = "ROLLBACK",
     [STMT_RECORD] = "INSERT INTO journal(" DB_RECORD_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
     [STMT_MARK] = "INSERT INTO history_mark(account,n," DB_MARK_COLUMNS ") VALUES(?,?,?,?,?)",
-    [STMT_ACCOUNT] = ("INSERT INTO account(" DB_ACCOUNT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-                     "ON CONFLICT(no) DO UPDATE SET status=excluded.status,overdraft=excluded.overdraft,"
-                     "balance=excluded.balance,held=excluded.held,version=excluded.version,entries=excluded.entries,"
-                     "last_seq=excluded.last_seq,metadata_seq=excluded.metadata_seq,updated_us=excluded.updated_us,"
-                     "as_of=excluded.as_of,crc=excluded.crc"),
+    [STMT_ACCOUNT] =
+        ("INSERT INTO account(" DB_ACCOUNT_COLUMNS ") VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+         "ON CONFLICT(no) DO UPDATE SET status=excluded.status,overdraft=excluded.overdraft,"
+         "balance=excluded.balance,held=excluded.held,version=excluded.version,entries=excluded.entries,"
+         "last_seq=excluded.last_seq,metadata_seq=excluded.metadata_seq,updated_us=excluded.updated_us,"
+         "as_of=excluded.as_of,crc=excluded.crc"),
     [STMT_BLOCK] = "INSERT INTO block(last_seq,first_seq,accounts,prev_hash,hash) VALUES(?,?,?,?,?)",
     [STMT_KEYS] = "INSERT INTO key_blob(" DB_KEYS_COLUMNS ") VALUES(?,?,?,?,?)",
-    [STMT_KEYS_OLD] = "SELECT last_seq FROM key_blob WHERE last_seq=(SELECT min(last_seq) FROM key_blob) AND time_us<?",
+    [STMT_KEYS_OLD] =
+        "SELECT last_seq FROM key_blob WHERE last_seq=(SELECT min(last_seq) FROM key_blob) AND time_us<?",
     [STMT_KEYS_DROP] = "DELETE FROM key_blob WHERE last_seq=?",
-    [STMT_META] = ("INSERT INTO meta(key,value,crc) VALUES(?,?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value,"
-                   "crc=excluded.crc"),
+    [STMT_META] =
+        ("INSERT INTO meta(key,value,crc) VALUES(?,?,?) ON CONFLICT(key) DO UPDATE SET value=excluded.value,"
+         "crc=excluded.crc"),
 };
 
 static int wal_grew(void *ctx, sqlite3 *db, const char *name, int pages)
@@ -271,8 +274,8 @@ static enum err commit_failed(const struct journal *j, enum err e)
 }
 
 /* BEGIN, write, COMMIT; on failure everything of this transaction is gone and the journal's own state as before. */
-static enum err transact(struct journal *j, struct book *b, const struct book_fx *fx, unsigned sweep_budget,
-                         int64_t expire_before_us)
+static enum err transact(struct journal *j, struct book *b, const struct book_fx *fx,
+                         unsigned sweep_budget, int64_t expire_before_us)
 {
     const struct sweep sweep_before = j->sweep;
     const uint64_t keys_before = j->keys_stored, keys_seq_before = j->keys_seq;
@@ -286,8 +289,8 @@ static enum err transact(struct journal *j, struct book *b, const struct book_fx
         return e;
     }
     memcpy(hash, j->last_hash, sizeof(hash));
-    if (fx != NULL && ((e = write_records(j, b, fx, hash)) != ERR_OK || (e = write_marks(j, fx)) != ERR_OK ||
-                       (e = write_opened(j, b, fx)) != ERR_OK)) {
+    if (fx != NULL && ((e = write_records(j, b, fx, hash)) != ERR_OK ||
+                       (e = write_marks(j, fx)) != ERR_OK || (e = write_opened(j, b, fx)) != ERR_OK)) {
         goto undo;
     }
     if (b->keys.next - j->keys_stored >= KEY_BLOB_ENTRIES && (e = write_keys(j, b)) != ERR_OK) {
@@ -296,7 +299,8 @@ static enum err transact(struct journal *j, struct book *b, const struct book_fx
     if ((e = write_sweep(j, b, sweep_budget)) != ERR_OK) {
         goto undo;
     }
-    for (int i = 0; i < KEY_BLOBS_DROPPED && j->keys_seq != keys_seq_before; i++) { /* faster than they are written */
+    for (int i = 0; i < KEY_BLOBS_DROPPED && j->keys_seq != keys_seq_before;
+         i++) { /* faster than they are written */
         if ((e = drop_keys(j, expire_before_us)) != ERR_OK) {
             goto undo;
         }
@@ -322,10 +326,12 @@ undo:
     return e;
 }
 
-enum err journal_commit(struct journal *j, struct book *b, const struct book_fx *fx, int64_t expire_before_us)
+enum err journal_commit(struct journal *j, struct book *b, const struct book_fx *fx,
+                        int64_t expire_before_us)
 {
     ASSERT(fx->record_count > 0 && fx->records[fx->record_count - 1].seq == b->last_seq);
-    return transact(j, b, fx, SWEEP_BASE + fx->record_count / SWEEP_RECORDS_PER_ROW, expire_before_us);
+    return transact(j, b, fx, SWEEP_BASE + fx->record_count / SWEEP_RECORDS_PER_ROW,
+                    expire_before_us);
 }
 
 enum err journal_sweep_all(struct journal *j, struct book *b)

@@ -11,8 +11,10 @@ static const char *const statements[READ_STMT_COUNT] = {
     [READ_LAST] = "SELECT max(seq) FROM journal",
     [READ_ACCOUNT] = "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE no=?",
     [READ_MARK] = "SELECT " DB_MARK_COLUMNS " FROM history_mark WHERE account=? AND n=?",
-    [READ_ACCOUNTS_FROM] = "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE id>=? ORDER BY id LIMIT ?",
-    [READ_ACCOUNTS_BEHIND] = "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE id>? ORDER BY id LIMIT ?",
+    [READ_ACCOUNTS_FROM] =
+        "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE id>=? ORDER BY id LIMIT ?",
+    [READ_ACCOUNTS_BEHIND] =
+        "SELECT " DB_ACCOUNT_COLUMNS " FROM account WHERE id>? ORDER BY id LIMIT ?",
 };
 
 enum err reader_open(struct reader *r, const char *path, struct err_text *why)
@@ -160,7 +162,8 @@ static enum err read_accounts(struct reader *r, struct store_op *op)
     if (op->views == NULL || op->views_metadata == NULL) {
         return ERR_NOMEM;
     }
-    if (op->accounts.cursor.ptr != NULL && !cursor_account_read(op->accounts.cursor, last, &last_len)) {
+    if (op->accounts.cursor.ptr != NULL &&
+        !cursor_account_read(op->accounts.cursor, last, &last_len)) {
         op->result.outcome = OUTCOME_INVALID_CURSOR;
         return ERR_OK;
     }
@@ -168,7 +171,8 @@ static enum err read_accounts(struct reader *r, struct store_op *op)
         stmt = r->stmts[READ_ACCOUNTS_BEHIND];
         rc = sqlite3_bind_text(stmt, 1, last, (int)last_len, SQLITE_TRANSIENT);
     } else {
-        rc = sqlite3_bind_text(stmt, 1, prefix.ptr == NULL ? "" : prefix.ptr, (int)prefix.len, SQLITE_STATIC);
+        rc = sqlite3_bind_text(stmt, 1, prefix.ptr == NULL ? "" : prefix.ptr, (int)prefix.len,
+                               SQLITE_STATIC);
     }
     if (rc != SQLITE_OK) {
         return db_err(r->db, rc);
@@ -180,7 +184,8 @@ static enum err read_accounts(struct reader *r, struct store_op *op)
             e = db_err(r->db, rc);
             break;
         }
-        id = slice_make((const char *)sqlite3_column_text(stmt, 1), (size_t)sqlite3_column_bytes(stmt, 1));
+        id = slice_make((const char *)sqlite3_column_text(stmt, 1),
+                        (size_t)sqlite3_column_bytes(stmt, 1));
         if (id.len > sizeof(last) || !slice_starts_with(id, prefix)) {
             break; /* ids are read in order: none behind it has the prefix */
         }

@@ -9,7 +9,15 @@
 #include "store/store.h"
 
 enum reader_stmt {
-    READ_BEGIN, READ_END, READ_RECORD, READ_LAST, READ_ACCOUNT, READ_MARK, READ_ACCOUNTS_FROM, READ_ACCOUNTS_BEHIND, READ_STMT_COUNT
+    READ_BEGIN,
+    READ_END,
+    READ_RECORD,
+    READ_LAST,
+    READ_ACCOUNT,
+    READ_MARK,
+    READ_ACCOUNTS_FROM,
+    READ_ACCOUNTS_BEHIND,
+    READ_STMT_COUNT
 };
 
 struct reader {
@@ -40,7 +48,8 @@ void reader_answer(struct reader *r, struct store_op *op);
 MUST_CHECK enum err reader_record(struct reader *r, uint64_t seq, struct record *out);
 
 /** Fetch an account's id (copied to `a`), currency and exponent by number. Errors: ERR_CORRUPT, ERR_NOMEM, ERR_IO. */
-MUST_CHECK enum err reader_account(struct reader *r, uint64_t no, struct arena *a, struct account_view *out);
+MUST_CHECK enum err reader_account(struct reader *r, uint64_t no, struct arena *a,
+                                   struct account_view *out);
 
 MUST_CHECK enum err reader_history(struct reader *r, struct store_op *op);
 MUST_CHECK enum err reader_transaction(struct reader *r, struct store_op *op);

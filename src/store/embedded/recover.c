@@ -7,18 +7,19 @@ struct recovery {
     struct journal *j;
     struct book *b;
     struct err_text *why;
-    uint64_t *as_of;          /* by account number - 1; owned */
+    uint64_t *as_of; /* by account number - 1; owned */
     uint64_t as_of_cap;
     uint64_t last_seq, accounts; /* what the last block says */
     uint64_t sweep_start;
-    uint64_t keys_seq;        /* keys up to this position came from blobs */
+    uint64_t keys_seq; /* keys up to this position came from blobs */
     int64_t expire_before_us;
     uint64_t replayed;
 };
 
 static enum err damaged(struct recovery *r, const char *what, uint64_t at)
 {
-    err_text_set(r->why, "%s is damaged: %s %llu", sqlite3_db_filename(r->j->db, "main"), what, (unsigned long long)at);
+    err_text_set(r->why, "%s is damaged: %s %llu", sqlite3_db_filename(r->j->db, "main"), what,
+                 (unsigned long long)at);
     return ERR_CORRUPT;
 }
 
@@ -38,11 +39,13 @@ static enum err read_end(struct recovery *r)
 
     if ((e = db_number(db, "SELECT max(seq) FROM journal", &last, &found)) != ERR_OK ||
         (e = db_number(db, "SELECT max(last_seq) FROM block", &block, &found)) != ERR_OK ||
-        (e = db_number(db, "SELECT accounts FROM block ORDER BY last_seq DESC LIMIT 1", &accounts, &found)) != ERR_OK) {
+        (e = db_number(db, "SELECT accounts FROM block ORDER BY last_seq DESC LIMIT 1", &accounts,
+                       &found)) != ERR_OK) {
         return sql_failed(r, e, "cannot read the journal's end");
     }
     if (last != block || last < 0 || accounts < 0 || accounts > BOOK_ACCOUNTS_MAX) {
-        return damaged(r, "the journal does not end with its last hash block, at record", (uint64_t)last);
+        return damaged(r, "the journal does not end with its last hash block, at record",
+                       (uint64_t)last);
     }
     e = db_meta_get(db, "sweep_start", &start);
     if (e == ERR_CORRUPT) {
@@ -52,7 +55,8 @@ static enum err read_end(struct recovery *r)
         return sql_failed(r, e, "cannot read where the last sweep started");
     }
     if (start < 0 || start > last) {
-        return damaged(r, "the last sweep started behind the journal's end, at record", (uint64_t)start);
+        return damaged(r, "the last sweep started behind the journal's end, at record",
+                       (uint64_t)start);
     }
     r->last_seq = (uint64_t)last;
     r->accounts = (uint64_t)accounts;
@@ -71,8 +75,9 @@ static enum err read_time(struct recovery *r, uint64_t seq, int64_t *time_us)
     if (seq == 0) {
         return ERR_OK;
     }
-    e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db, "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq=?", -1,
-                                            &stmt, NULL));
+    e = db_err(r->j->db,
+               sqlite3_prepare_v2(r->j->db, "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq=?",
+                                  -1, &stmt, NULL));
     if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the journal");
     }
@@ -126,13 +131,15 @@ static enum err load_accounts(struct recovery *r)
     if (r->as_of == NULL) {
         return ERR_NOMEM;
     }
-    e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db, "SELECT " DB_ACCOUNT_COLUMNS " FROM account ORDER BY no", -1,
-                                            &stmt, NULL));
+    e = db_err(r->j->db,
+               sqlite3_prepare_v2(r->j->db, "SELECT " DB_ACCOUNT_COLUMNS " FROM account ORDER BY no",
+                                  -1, &stmt, NULL));
     if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the accounts");
     }
     while (e == ERR_OK && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
-        e = rc == SQLITE_ROW ? load_row(r, stmt) : sql_failed(r, db_err(r->j->db, rc), "cannot read the accounts");
+        e = rc == SQLITE_ROW ? load_row(r, stmt)
+                             : sql_failed(r, db_err(r->j->db, rc), "cannot read the accounts");
     }
     (void)sqlite3_finalize(stmt);
     if (e == ERR_OK && r->b->account_count != r->accounts) {
@@ -151,9 +158,10 @@ static enum err check_index(struct recovery *r)
     enum err e;
     int rc;
 
-    e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db,
-                                            "SELECT no,id FROM account INDEXED BY account_id ORDER BY id,currency", -1,
-                                            &stmt, NULL));
+    e = db_err(r->j->db,
+               sqlite3_prepare_v2(
+                   r->j->db, "SELECT no,id FROM account INDEXED BY account_id ORDER BY id,currency",
+                   -1, &stmt, NULL));
     if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the index of accounts");
     }
@@ -161,7 +169,8 @@ static enum err check_index(struct recovery *r)
         const uint64_t no = (uint64_t)sqlite3_column_int64(stmt, 0);
         const char *text = (const char *)sqlite3_column_text(stmt, 1);
         const struct slice id = slice_make(text, (size_t)sqlite3_column_bytes(stmt, 1));
-        const struct account *a = no >= 1 && no <= r->b->account_count ? book_account(r->b, no) : NULL;
+        const struct account *a =
+            no >= 1 && no <= r->b->account_count ? book_account(r->b, no) : NULL;
         int order;
         if (rc != SQLITE_ROW) {
             e = sql_failed(r, db_err(r->j->db, rc), "cannot read the index of accounts");
@@ -210,7 +219,8 @@ static enum err load_blob(struct recovery *r, sqlite3_stmt *stmt)
     struct key_entry entry = {0};
     enum err e;
 
-    if (db_keys_read(stmt, &blob) != ERR_OK || blob.prev_seq != r->keys_seq || blob.last_seq > r->last_seq) {
+    if (db_keys_read(stmt, &blob) != ERR_OK || blob.prev_seq != r->keys_seq ||
+        blob.last_seq > r->last_seq) {
         return damaged(r, "the keys up to record", (uint64_t)sqlite3_column_int64(stmt, 0));
     }
     for (size_t i = 0; i < blob.count && blob.time_us >= r->expire_before_us; i++) {
@@ -253,13 +263,15 @@ static enum err load_keys(struct recovery *r)
         (e = read_keys_bound(r, "keys_end", &end)) != ERR_OK) {
         return e;
     }
-    e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db, "SELECT " DB_KEYS_COLUMNS " FROM key_blob ORDER BY last_seq", -1,
-                                            &stmt, NULL));
+    e = db_err(r->j->db, sqlite3_prepare_v2(
+                             r->j->db, "SELECT " DB_KEYS_COLUMNS " FROM key_blob ORDER BY last_seq",
+                             -1, &stmt, NULL));
     if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the keys");
     }
     while (e == ERR_OK && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
-        e = rc == SQLITE_ROW ? load_blob(r, stmt) : sql_failed(r, db_err(r->j->db, rc), "cannot read the keys");
+        e = rc == SQLITE_ROW ? load_blob(r, stmt)
+                             : sql_failed(r, db_err(r->j->db, rc), "cannot read the keys");
     }
     (void)sqlite3_finalize(stmt);
     if (e == ERR_OK && r->keys_seq != end) {
@@ -289,7 +301,8 @@ static enum err replay_key(struct recovery *r, const struct record *rec)
 }
 
 /* Read the records of one block again, each by its own checksum, all by the block's hash. */
-static enum err replay_block(struct recovery *r, sqlite3_stmt *records, uint64_t last, const uint8_t *hash)
+static enum err replay_block(struct recovery *r, sqlite3_stmt *records, uint64_t last,
+                             const uint8_t *hash)
 {
     struct block_hash h = {.digest = r->j->digest, .canonical = &r->j->canonical};
     uint8_t computed[DB_HASH_BYTES];
@@ -300,8 +313,9 @@ static enum err replay_block(struct recovery *r, sqlite3_stmt *records, uint64_t
         struct record rec;
         int rc = sqlite3_step(records);
         if (rc != SQLITE_ROW) {
-            return rc == SQLITE_DONE ? damaged(r, "missing record", r->b->last_seq + 1)
-                                     : sql_failed(r, db_err(r->j->db, rc), "cannot read the journal");
+            return rc == SQLITE_DONE
+                       ? damaged(r, "missing record", r->b->last_seq + 1)
+                       : sql_failed(r, db_err(r->j->db, rc), "cannot read the journal");
         }
         if (db_record_read(records, &rec) != ERR_OK || rec.seq != r->b->last_seq + 1) {
             return damaged(r, "record", r->b->last_seq + 1);
@@ -338,7 +352,8 @@ static enum err read_base(struct recovery *r)
     if (e != ERR_OK) {
         return e;
     }
-    (void)sqlite3_snprintf(sizeof(sql), sql, "SELECT hash FROM block WHERE last_seq=%lld", (long long)r->sweep_start);
+    (void)sqlite3_snprintf(sizeof(sql), sql, "SELECT hash FROM block WHERE last_seq=%lld",
+                           (long long)r->sweep_start);
     e = db_err(r->j->db, sqlite3_prepare_v2(r->j->db, sql, -1, &stmt, NULL));
     if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the journal");
@@ -366,8 +381,10 @@ static enum err replay_blocks(struct recovery *r, sqlite3_stmt *blocks, sqlite3_
             return sql_failed(r, db_err(r->j->db, rc), "cannot read the hash blocks");
         }
         last = (uint64_t)sqlite3_column_int64(blocks, 0);
-        if (sqlite3_column_bytes(blocks, 2) != DB_HASH_BYTES || sqlite3_column_bytes(blocks, 3) != DB_HASH_BYTES ||
-            (uint64_t)sqlite3_column_int64(blocks, 1) != r->b->last_seq + 1 || last <= r->b->last_seq ||
+        if (sqlite3_column_bytes(blocks, 2) != DB_HASH_BYTES ||
+            sqlite3_column_bytes(blocks, 3) != DB_HASH_BYTES ||
+            (uint64_t)sqlite3_column_int64(blocks, 1) != r->b->last_seq + 1 ||
+            last <= r->b->last_seq ||
             memcmp(sqlite3_column_blob(blocks, 2), r->j->last_hash, DB_HASH_BYTES) != 0) {
             return damaged(r, "the hash block that ends at record", last);
         }
@@ -390,13 +407,14 @@ static enum err replay(struct recovery *r)
     if (e != ERR_OK) {
         return e;
     }
-    if ((e = db_err(db, sqlite3_prepare_v2(db,
-                                           "SELECT last_seq,first_seq,prev_hash,hash FROM block WHERE last_seq>? "
-                                           "ORDER BY last_seq",
-                                           -1, &blocks, NULL))) == ERR_OK &&
-        (e = db_err(db, sqlite3_prepare_v2(db,
-                                           "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq>? ORDER BY seq", -1,
-                                           &records, NULL))) == ERR_OK) {
+    if ((e = db_err(db, sqlite3_prepare_v2(
+                            db,
+                            "SELECT last_seq,first_seq,prev_hash,hash FROM block WHERE last_seq>? "
+                            "ORDER BY last_seq",
+                            -1, &blocks, NULL))) == ERR_OK &&
+        (e = db_err(db, sqlite3_prepare_v2(
+                            db, "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq>? ORDER BY seq",
+                            -1, &records, NULL))) == ERR_OK) {
         e = replay_blocks(r, blocks, records);
     } else {
         (void)sql_failed(r, e, "cannot read the journal");
@@ -406,8 +424,8 @@ static enum err replay(struct recovery *r)
     return e;
 }
 
-enum err recover(struct journal *j, struct book *b, int64_t wall_us, int64_t ttl_us, uint64_t *replayed,
-                 struct err_text *why)
+enum err recover(struct journal *j, struct book *b, int64_t wall_us, int64_t ttl_us,
+                 uint64_t *replayed, struct err_text *why)
 {
     struct recovery r = {.j = j, .b = b, .why = why};
     uint64_t bad_no = 0;
@@ -417,9 +435,9 @@ enum err recover(struct journal *j, struct book *b, int64_t wall_us, int64_t ttl
     err_text_set(why, "%s", "out of memory");
     memset(j->last_hash, 0, sizeof(j->last_hash));
     if ((e = read_end(&r)) == ERR_OK && (e = read_expiry(&r, wall_us, ttl_us)) == ERR_OK &&
-        (e = load_accounts(&r)) == ERR_OK &&
-        (e = check_index(&r)) == ERR_OK && (e = load_keys(&r)) == ERR_OK &&
-        (e = replay(&r)) == ERR_OK && (e = book_check(b, &bad_no)) != ERR_OK) {
+        (e = load_accounts(&r)) == ERR_OK && (e = check_index(&r)) == ERR_OK &&
+        (e = load_keys(&r)) == ERR_OK && (e = replay(&r)) == ERR_OK &&
+        (e = book_check(b, &bad_no)) != ERR_OK) {
         (void)damaged(&r, "the balances do not sum to zero, or account", bad_no);
     }
     j->sweep = (struct sweep){.done_seq = r.sweep_start};

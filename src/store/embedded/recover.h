@@ -14,7 +14,7 @@
  * Errors:  ERR_CORRUPT with *why naming the place; ERR_IO, ERR_NOMEM, ERR_BUSY. The file is not changed.
  * Thread:  start-up.
  */
-MUST_CHECK enum err recover(struct journal *j, struct book *b, int64_t wall_us, int64_t ttl_us, uint64_t *replayed,
-                            struct err_text *why);
+MUST_CHECK enum err recover(struct journal *j, struct book *b, int64_t wall_us, int64_t ttl_us,
+                            uint64_t *replayed, struct err_text *why);
 
 #endif

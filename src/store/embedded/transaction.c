@@ -39,8 +39,8 @@ static bool is_movement(const struct record *rec)
 }
 
 /* Add a side to the transaction's entries, one an account. */
-static enum err side_add(struct reader *r, struct store_op *op, uint64_t nos[STORE_ENTRIES_MAX], uint64_t no,
-                         int64_t amount, int64_t balance, const struct record *rec)
+static enum err side_add(struct reader *r, struct store_op *op, uint64_t nos[STORE_ENTRIES_MAX],
+                         uint64_t no, int64_t amount, int64_t balance, const struct record *rec)
 {
     struct account_view account;
     unsigned i = 0;
@@ -155,13 +155,16 @@ static enum err replay_open(const struct record *rec, struct arena *a, struct po
     out->currency = x.currency;
     out->exponent = x.exponent;
     e = arena_copy(a, x.account_id, &v->id);
-    return e == ERR_OK && x.metadata.ptr != NULL ? arena_copy(a, x.metadata, &out->opened_metadata) : e;
+    return e == ERR_OK && x.metadata.ptr != NULL ? arena_copy(a, x.metadata, &out->opened_metadata)
+                                                 : e;
 }
 
 /* The sides of a record as the posting had them: the credited account of a credit, else debit side first, no @world. */
-static enum err replay_movement(struct reader *r, const struct record *rec, struct arena *a, struct posting_result *out)
+static enum err replay_movement(struct reader *r, const struct record *rec, struct arena *a,
+                                struct posting_result *out)
 {
-    const struct posting_side balances[] = {{.balance = rec->debit_balance}, {.balance = rec->credit_balance}};
+    const struct posting_side balances[] = {{.balance = rec->debit_balance},
+                                            {.balance = rec->credit_balance}};
     const uint64_t nos[] = {rec->debit, rec->credit};
 
     out->amount = rec->amount;
@@ -209,7 +212,8 @@ enum err reader_replay(struct reader *r, struct store_op *op)
     if (e != ERR_OK) {
         return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
     }
-    if (record_idem_decode(rec.idem, &first) != ERR_OK || memcmp(first.scope, now->scope, IDEM_SCOPE_BYTES) != 0) {
+    if (record_idem_decode(rec.idem, &first) != ERR_OK ||
+        memcmp(first.scope, now->scope, IDEM_SCOPE_BYTES) != 0) {
         return ERR_CORRUPT;
     }
     out.kind = (enum record_kind)rec.kind;

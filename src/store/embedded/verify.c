@@ -32,15 +32,16 @@ struct verifier {
     void *digest;
     struct buf canonical;
     uint8_t last_hash[DB_HASH_BYTES];
-    uint64_t keys_seq;   /* last_seq of the blob before */
+    uint64_t keys_seq;    /* last_seq of the blob before */
     uint64_t sweep_start; /* where a start would begin to replay */
-    sqlite3_stmt *times; /* one record's time by its position */
-    sqlite3_stmt *marks; /* one mark by (account, n) */
+    sqlite3_stmt *times;  /* one record's time by its position */
+    sqlite3_stmt *marks;  /* one mark by (account, n) */
 };
 
 static enum err bad(struct verifier *v, const char *what, uint64_t at)
 {
-    err_text_set(v->why, "%s: %s %llu", sqlite3_db_filename(v->db, "main"), what, (unsigned long long)at);
+    err_text_set(v->why, "%s: %s %llu", sqlite3_db_filename(v->db, "main"), what,
+                 (unsigned long long)at);
     return ERR_CORRUPT;
 }
 
@@ -53,7 +54,8 @@ static enum err failed(struct verifier *v, int rc, const char *what)
 }
 
 /* Run a query and give each row to a function, until one says no. */
-static enum err each_row(struct verifier *v, const char *sql, enum err (*take)(struct verifier *, sqlite3_stmt *))
+static enum err each_row(struct verifier *v, const char *sql,
+                         enum err (*take)(struct verifier *, sqlite3_stmt *))
 {
     sqlite3_stmt *stmt = NULL;
     enum err e = ERR_OK;
@@ -127,7 +129,8 @@ static enum err side_before(struct verifier *v, const struct record *r, uint64_t
     if (r->seq <= v->rows[no - 1].as_of) {
         return ERR_OK;
     }
-    if (r->seq <= v->sweep_start) { /* a start would replay from there: the row must have had this record */
+    if (r->seq <=
+        v->sweep_start) { /* a start would replay from there: the row must have had this record */
         return bad(v, "the row is older than the last sweep, of account", no);
     }
     return row_compare(v, no);
@@ -145,8 +148,9 @@ static enum err mark_check(struct verifier *v, const struct record *r, uint64_t 
     (void)sqlite3_reset(v->marks);
     (void)sqlite3_bind_int64(v->marks, 1, (int64_t)no);
     (void)sqlite3_bind_int64(v->marks, 2, (int64_t)a->entries);
-    if (sqlite3_step(v->marks) != SQLITE_ROW || db_mark_read(v->marks, no, a->entries, &mark) != ERR_OK ||
-        mark.seq != r->seq || mark.time_us != r->time_us) {
+    if (sqlite3_step(v->marks) != SQLITE_ROW ||
+        db_mark_read(v->marks, no, a->entries, &mark) != ERR_OK || mark.seq != r->seq ||
+        mark.time_us != r->time_us) {
         return bad(v, "the history mark is missing or wrong at record", r->seq);
     }
     v->report->marks++;
@@ -170,7 +174,8 @@ static enum err key_check(struct verifier *v, const struct record *r)
     if (before != 0) { /* used again: only after it had expired */
         (void)sqlite3_reset(v->times);
         (void)sqlite3_bind_int64(v->times, 1, (int64_t)before);
-        if (sqlite3_step(v->times) != SQLITE_ROW || r->time_us - sqlite3_column_int64(v->times, 0) < VERIFY_TTL_MIN_US) {
+        if (sqlite3_step(v->times) != SQLITE_ROW ||
+            r->time_us - sqlite3_column_int64(v->times, 0) < VERIFY_TTL_MIN_US) {
             return bad(v, "a key was used twice within its life, again at record", r->seq);
         }
         keys_retire(&v->book.keys, idem.scope);
@@ -194,7 +199,9 @@ static enum err take_record(struct verifier *v, const struct record *r)
     }
     e = book_replay(&v->book, r, 0, 0);
     if (e != ERR_OK) {
-        return e == ERR_CORRUPT ? bad(v, "the chain or the balance after it is wrong at record", r->seq) : e;
+        return e == ERR_CORRUPT
+                   ? bad(v, "the chain or the balance after it is wrong at record", r->seq)
+                   : e;
     }
     v->report->records++;
     if ((e = mark_check(v, r, r->debit)) != ERR_OK || (e = mark_check(v, r, r->credit)) != ERR_OK) {
@@ -213,13 +220,15 @@ static enum err take_block(struct verifier *v, sqlite3_stmt *block)
     enum err e = ERR_OK;
     int rc;
 
-    if ((uint64_t)sqlite3_column_int64(block, 1) != v->book.last_seq + 1 || last <= v->book.last_seq ||
-        sqlite3_column_bytes(block, 3) != DB_HASH_BYTES || sqlite3_column_bytes(block, 4) != DB_HASH_BYTES ||
+    if ((uint64_t)sqlite3_column_int64(block, 1) != v->book.last_seq + 1 ||
+        last <= v->book.last_seq || sqlite3_column_bytes(block, 3) != DB_HASH_BYTES ||
+        sqlite3_column_bytes(block, 4) != DB_HASH_BYTES ||
         memcmp(sqlite3_column_blob(block, 3), v->last_hash, DB_HASH_BYTES) != 0) {
         return bad(v, "the hash chain breaks at the block that ends at record", last);
     }
-    rc = sqlite3_prepare_v2(v->db, "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq>? AND seq<=? ORDER BY seq", -1,
-                            &records, NULL);
+    rc = sqlite3_prepare_v2(
+        v->db, "SELECT " DB_RECORD_COLUMNS " FROM journal WHERE seq>? AND seq<=? ORDER BY seq", -1,
+        &records, NULL);
     if (rc != SQLITE_OK) {
         return failed(v, rc, "cannot read the journal");
     }
@@ -257,7 +266,8 @@ static enum err take_blob(struct verifier *v, sqlite3_stmt *stmt)
     struct db_keys blob;
 
     if (db_keys_read(stmt, &blob) != ERR_OK || blob.prev_seq != v->keys_seq) {
-        return bad(v, "the keys are damaged or missing up to record", (uint64_t)sqlite3_column_int64(stmt, 0));
+        return bad(v, "the keys are damaged or missing up to record",
+                   (uint64_t)sqlite3_column_int64(stmt, 0));
     }
     v->keys_seq = blob.last_seq;
     for (size_t i = 0; i < blob.count; i++) {
@@ -283,17 +293,20 @@ static enum err blobs_check(struct verifier *v)
         return failed(v, sqlite3_errcode(v->db), "which keys there are is damaged");
     }
     e = each_row(v, "SELECT " DB_KEYS_COLUMNS " FROM key_blob ORDER BY last_seq", take_blob);
-    return e == ERR_OK && v->keys_seq != (uint64_t)end ? bad(v, "the keys are missing up to record", (uint64_t)end) : e;
+    return e == ERR_OK && v->keys_seq != (uint64_t)end
+               ? bad(v, "the keys are missing up to record", (uint64_t)end)
+               : e;
 }
 
 static enum err take_meta(struct verifier *v, sqlite3_stmt *stmt)
 {
     const char *key = (const char *)sqlite3_column_text(stmt, 0);
 
-    if (key == NULL || (strcmp(key, DB_META_PROBE) != 0 &&
-                        sqlite3_column_int64(stmt, 2) != (int64_t)db_meta_crc(key, sqlite3_column_int64(stmt, 1)))) {
-        err_text_set(v->why, "%s: a named number is damaged: %s", sqlite3_db_filename(v->db, "main"),
-                     key == NULL ? "" : key);
+    if (key == NULL ||
+        (strcmp(key, DB_META_PROBE) != 0 &&
+         sqlite3_column_int64(stmt, 2) != (int64_t)db_meta_crc(key, sqlite3_column_int64(stmt, 1)))) {
+        err_text_set(v->why, "%s: a named number is damaged: %s",
+                     sqlite3_db_filename(v->db, "main"), key == NULL ? "" : key);
         return ERR_CORRUPT;
     }
     return ERR_OK;
@@ -307,7 +320,8 @@ static enum err take_integrity(struct verifier *v, sqlite3_stmt *stmt)
     if (text != NULL && strcmp(text, "ok") == 0) {
         return ERR_OK;
     }
-    err_text_set(v->why, "%s: SQLite's integrity check: %s", sqlite3_db_filename(v->db, "main"), text == NULL ? "" : text);
+    err_text_set(v->why, "%s: SQLite's integrity check: %s", sqlite3_db_filename(v->db, "main"),
+                 text == NULL ? "" : text);
     return ERR_CORRUPT;
 }
 
@@ -326,7 +340,8 @@ static enum err ends_check(struct verifier *v)
         return bad(v, "no hash block over record", v->book.last_seq + 1);
     }
     if ((uint64_t)marks != v->report->marks) {
-        return bad(v, "there are history marks that no record left, in all", (uint64_t)marks - v->report->marks);
+        return bad(v, "there are history marks that no record left, in all",
+                   (uint64_t)marks - v->report->marks);
     }
     if (v->row_count != v->book.account_count) {
         return bad(v, "the row is missing of account", v->row_count + 1);
@@ -354,7 +369,8 @@ static enum err read_sweep_start(struct verifier *v)
     if (e == ERR_CORRUPT) {
         return bad(v, "where the last sweep started is damaged; it says record", v->sweep_start);
     }
-    return e == ERR_OK || e == ERR_NOT_FOUND ? ERR_OK : failed(v, sqlite3_errcode(v->db), "cannot read");
+    return e == ERR_OK || e == ERR_NOT_FOUND ? ERR_OK
+                                             : failed(v, sqlite3_errcode(v->db), "cannot read");
 }
 
 static enum err verify_snapshot(struct verifier *v)
@@ -365,12 +381,15 @@ static enum err verify_snapshot(struct verifier *v)
     if (e != ERR_OK) {
         return e;
     }
-    if ((rc = sqlite3_prepare_v2(v->db, "SELECT " DB_MARK_COLUMNS " FROM history_mark WHERE account=? AND n=?", -1, &v->marks,
-                                 NULL)) != SQLITE_OK ||
-        (rc = sqlite3_prepare_v2(v->db, "SELECT time_us FROM journal WHERE seq=?", -1, &v->times, NULL)) != SQLITE_OK) {
+    if ((rc = sqlite3_prepare_v2(
+             v->db, "SELECT " DB_MARK_COLUMNS " FROM history_mark WHERE account=? AND n=?", -1,
+             &v->marks, NULL)) != SQLITE_OK ||
+        (rc = sqlite3_prepare_v2(v->db, "SELECT time_us FROM journal WHERE seq=?", -1, &v->times,
+                                 NULL)) != SQLITE_OK) {
         return failed(v, rc, "cannot read");
     }
-    if ((e = each_row(v, "SELECT " DB_ACCOUNT_COLUMNS " FROM account ORDER BY no", take_row)) != ERR_OK ||
+    if ((e = each_row(v, "SELECT " DB_ACCOUNT_COLUMNS " FROM account ORDER BY no", take_row)) !=
+            ERR_OK ||
         (e = each_row(v, "SELECT last_seq,first_seq,accounts,prev_hash,hash FROM block ORDER BY last_seq",
                       take_block)) != ERR_OK ||
         (e = blobs_check(v)) != ERR_OK ||
@@ -409,11 +428,13 @@ enum err embedded_verify(const char *dir, struct verify_report *report, struct e
         return e;
     }
     (void)sqlite3_snprintf(sizeof(wal_path), wal_path, "%s-wal", path);
-    if ((e = wal_check_live(wal_path, why)) != ERR_OK || (e = db_open(path, DB_VERIFIER, &v.db, why)) != ERR_OK) {
+    if ((e = wal_check_live(wal_path, why)) != ERR_OK ||
+        (e = db_open(path, DB_VERIFIER, &v.db, why)) != ERR_OK) {
         return e;
     }
     if ((e = book_init(&v.book, VERIFY_BATCH, VERIFY_KEYS_MAX, key)) == ERR_OK &&
-        (e = block_hash_new(&v.digest, &v.canonical)) == ERR_OK && (e = db_exec(v.db, "BEGIN")) == ERR_OK) {
+        (e = block_hash_new(&v.digest, &v.canonical)) == ERR_OK &&
+        (e = db_exec(v.db, "BEGIN")) == ERR_OK) {
         e = verify_snapshot(&v);
     }
     (void)sqlite3_finalize(v.marks);

@@ -11,7 +11,13 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-enum { HEADER_BYTES = 32, FRAME_HEAD_BYTES = 24, PAGE_BYTES_MIN = 512, PAGE_BYTES_MAX = 65536, SECTOR_BYTES = 512 };
+enum {
+    HEADER_BYTES = 32,
+    FRAME_HEAD_BYTES = 24,
+    PAGE_BYTES_MIN = 512,
+    PAGE_BYTES_MAX = 65536,
+    SECTOR_BYTES = 512
+};
 #define MAGIC UINT32_C(0x377f0682) /* its lowest bit says that checksums read big-endian words */
 
 struct sum {
@@ -70,7 +76,8 @@ static bool salts_equal(const struct wal *w, size_t i)
 /* What the checksum of frame i should be, with a given page number and size. */
 static struct sum sum_of(const struct wal *w, size_t i, struct sum from, const uint8_t head[8])
 {
-    return checksum(w, checksum(w, from, head, 8), frame(w, i) + FRAME_HEAD_BYTES, w->frame_bytes - FRAME_HEAD_BYTES);
+    return checksum(w, checksum(w, from, head, 8), frame(w, i) + FRAME_HEAD_BYTES,
+                    w->frame_bytes - FRAME_HEAD_BYTES);
 }
 
 static bool sums_equal(struct sum x, struct sum y)
@@ -172,7 +179,8 @@ static enum err frames_check(const struct wal *w, const char *path, struct err_t
     }
     for (size_t i = bad + 1; i < w->frames; i++) {
         /* where the bad frame's checksum alone is damaged, the one that builds on it does not know what was right */
-        const bool is_next = i == bad + 1 && is_valid_from(w, i, sum_of(w, bad, seed(w, bad), frame(w, bad)));
+        const bool is_next =
+            i == bad + 1 && is_valid_from(w, i, sum_of(w, bad, seed(w, bad), frame(w, bad)));
         if (is_commit(w, i) && (is_next || is_valid(w, i))) {
             commits++;
             commit = i;
@@ -184,10 +192,11 @@ static enum err frames_check(const struct wal *w, const char *path, struct err_t
                          !ends_earlier(w, bad, commit))) {
         return ERR_OK;
     }
-    err_text_set(why,
-                 "%s is damaged at frame %zu (byte %zu): committed transactions stand behind it, and opening the ledger "
-                 "would drop them. Restore the file from a copy or a backup",
-                 path, bad + 1, HEADER_BYTES + bad * w->frame_bytes);
+    err_text_set(
+        why,
+        "%s is damaged at frame %zu (byte %zu): committed transactions stand behind it, and opening the ledger "
+        "would drop them. Restore the file from a copy or a backup",
+        path, bad + 1, HEADER_BYTES + bad * w->frame_bytes);
     return ERR_CORRUPT;
 }
 
@@ -210,8 +219,11 @@ static enum err header_damage_check(struct wal *w, const char *path, struct err_
     if (!has_frames) {
         return ERR_OK;
     }
-    err_text_set(why, "%s has a damaged header before valid frames: opening the ledger would drop them. Restore the "
-                      "file from a copy or a backup", path);
+    err_text_set(
+        why,
+        "%s has a damaged header before valid frames: opening the ledger would drop them. Restore the "
+        "file from a copy or a backup",
+        path);
     return ERR_CORRUPT;
 }
 
@@ -223,8 +235,8 @@ static enum err wal_inspect(struct wal *w, const char *path, struct err_text *wh
 
     w->is_big_endian = (magic & 1) != 0;
     s = checksum(w, (struct sum){0}, w->bytes, 24);
-    if ((magic & ~UINT32_C(1)) != MAGIC || page < PAGE_BYTES_MIN || page > PAGE_BYTES_MAX || (page & (page - 1)) != 0 ||
-        s.a != stored.a || s.b != stored.b) {
+    if ((magic & ~UINT32_C(1)) != MAGIC || page < PAGE_BYTES_MIN || page > PAGE_BYTES_MAX ||
+        (page & (page - 1)) != 0 || s.a != stored.a || s.b != stored.b) {
         w->is_big_endian = false; /* ours are written by little-endian machines */
         return header_damage_check(w, path, why);
     }
@@ -286,7 +298,8 @@ enum err wal_check(const char *wal_path, struct err_text *why)
     return e;
 
 fail:
-    err_text_set(why, "cannot read %s: %s", wal_path, e == ERR_NOMEM ? "out of memory" : strerror(errno));
+    err_text_set(why, "cannot read %s: %s", wal_path,
+                 e == ERR_NOMEM ? "out of memory" : strerror(errno));
     mem_free(bytes);
     if (fd >= 0) {
         (void)close(fd);

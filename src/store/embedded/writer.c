@@ -88,7 +88,8 @@ static bool needs_file(const struct store_op *op)
     case STORE_POST:
         return op->result.outcome == OUTCOME_REPLAY;
     case STORE_ACCOUNT:
-        return op->result.outcome == OUTCOME_OK && op->wants_metadata && op->account.metadata_seq != 0;
+        return op->result.outcome == OUTCOME_OK && op->wants_metadata &&
+               op->account.metadata_seq != 0;
     case STORE_HISTORY:
         return op->result.outcome == OUTCOME_OK;
     default:
@@ -129,7 +130,8 @@ static void turn_undone(struct embedded *e, struct queue_list *turn)
             queue_list_push(&answered, link);
             continue;
         }
-        op->result.seq = op->posting.idem == NULL ? 0 : keys_find(&e->book.keys, op->posting.idem->scope);
+        op->result.seq =
+            op->posting.idem == NULL ? 0 : keys_find(&e->book.keys, op->posting.idem->scope);
         op->result.outcome = OUTCOME_REPLAY;
         if (op->result.seq != 0) {
             queue_list_push(&answered, link);
@@ -191,8 +193,8 @@ static void key_clock_turn(struct embedded *e, int64_t wall_us, uint64_t mono_us
 }
 
 /* Take one operation into the batch. False: the batch has no room for it. */
-static bool turn_take(struct embedded *e, struct store_op *op, int64_t now_us, uint64_t mono_us, struct queue_list *turn,
-                      struct queue_list *in)
+static bool turn_take(struct embedded *e, struct store_op *op, int64_t now_us, uint64_t mono_us,
+                      struct queue_list *turn, struct queue_list *in)
 {
     const bool is_second_half = op->kind == STORE_ACCOUNTS;
     enum err err = ERR_OK;
@@ -277,16 +279,19 @@ void writer_publish(struct embedded *e)
 {
     enum { PAGE_BYTES = 4096 };
 
-    atomic_store_explicit(&e->accounts, e->book.account_count - e->book.world_count, memory_order_relaxed);
+    atomic_store_explicit(&e->accounts, e->book.account_count - e->book.world_count,
+                          memory_order_relaxed);
     atomic_store_explicit(&e->seq, e->book.last_seq, memory_order_relaxed);
     atomic_store_explicit(&e->keys, keys_count(&e->book.keys), memory_order_relaxed);
-    atomic_store_explicit(&e->wal_bytes, (uint64_t)e->journal.wal_pages * PAGE_BYTES, memory_order_relaxed);
+    atomic_store_explicit(&e->wal_bytes, (uint64_t)e->journal.wal_pages * PAGE_BYTES,
+                          memory_order_relaxed);
 }
 
 /* On a full disk, with nobody writing: is there room again? */
 static void probe(struct embedded *e)
 {
-    static const char sql[] = "INSERT INTO meta(key,value,crc) VALUES('" DB_META_PROBE "',1,0) ON CONFLICT(key) DO UPDATE SET "
+    static const char sql[] = "INSERT INTO meta(key,value,crc) VALUES('" DB_META_PROBE
+                              "',1,0) ON CONFLICT(key) DO UPDATE SET "
                               "value=value+1";
     enum err err = db_exec(e->journal.db, sql);
 
@@ -303,12 +308,15 @@ static void close_clean(struct embedded *e)
 {
     enum err err = journal_sweep_all(&e->journal, &e->book);
 
-    checkpoint_stop(&e->checkpoint); /* SQLite makes one checkpoint at a time, and does not wait for another's end */
+    checkpoint_stop(
+        &e->checkpoint); /* SQLite makes one checkpoint at a time, and does not wait for another's end */
     if (err == ERR_OK) {
-        err = db_err(e->journal.db,
-                     sqlite3_wal_checkpoint_v2(e->journal.db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
+        err =
+            db_err(e->journal.db, sqlite3_wal_checkpoint_v2(e->journal.db, "main",
+                                                            SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
     }
-    if (err == ERR_OK) { /* the last connection may now take the log away with it: at rest a ledger is one file */
+    if (err ==
+        ERR_OK) { /* the last connection may now take the log away with it: at rest a ledger is one file */
         (void)sqlite3_db_config(e->journal.db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
     } else {
         log_event(LOG_WARN, "store.close", log_text("err", err_name(err)),
@@ -323,7 +331,8 @@ void *writer_run(void *ctx)
     bool may_go_on = true;
 
     while (may_go_on) {
-        const bool is_full = atomic_load_explicit(&e->health, memory_order_relaxed) == STORE_DISK_FULL;
+        const bool is_full =
+            atomic_load_explicit(&e->health, memory_order_relaxed) == STORE_DISK_FULL;
         if (in.len > 0) {
             queue_take(&e->inbox, e->batch_max > in.len ? e->batch_max - in.len : 0, &in);
         } else if (is_full) {
@@ -346,7 +355,8 @@ void *writer_run(void *ctx)
 /* Does a page of accounts go on to the writer, for its balances? */
 static bool goes_on(const struct store_op *op)
 {
-    return op->kind == STORE_ACCOUNTS && op->status == STORE_DONE && op->result.outcome == OUTCOME_OK && op->count > 0;
+    return op->kind == STORE_ACCOUNTS && op->status == STORE_DONE &&
+           op->result.outcome == OUTCOME_OK && op->count > 0;
 }
 
 void *reader_run(void *ctx)
@@ -354,13 +364,16 @@ void *reader_run(void *ctx)
     struct embedded_reader *me = ctx;
     struct queue_list in = {0};
 
-    while (queue_wait(&me->store->reads, 1, &in)) { /* one at a time, so that the other readers get the rest */
+    while (queue_wait(&me->store->reads, 1,
+                      &in)) { /* one at a time, so that the other readers get the rest */
         struct store_op *op = (struct store_op *)queue_list_pop(&in);
         struct store_sink *sink = op->sink; /* once the writer has op, it may be answered and gone */
         const bool is_fresh = op->kind == STORE_TRANSACTION || op->kind == STORE_ACCOUNTS;
         struct queue_list out = {0};
         if ((is_fresh && !store_claim(op)) || op->deadline_mono_us <= clock_mono_us()) {
-            op->status = op->kind == STORE_POST ? STORE_UNKNOWN : STORE_UNAVAILABLE; /* nobody waits for it any more */
+            op->status = op->kind == STORE_POST
+                             ? STORE_UNKNOWN
+                             : STORE_UNAVAILABLE; /* nobody waits for it any more */
         } else {
             (void)pthread_rwlock_rdlock(&me->store->snapshots);
             reader_answer(&me->reader, op);

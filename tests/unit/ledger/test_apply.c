@@ -271,6 +271,29 @@ static void held_money_has_a_ceiling(void **state)
     book_fini(&b);
 }
 
+/* A row that was loaded with numbers at the end of their type: the sum is refused, not wrapped. */
+static void refuses_what_would_overflow(void **state)
+{
+    struct record r = good;
+    struct account *a;
+    struct book b;
+
+    (void)state;
+    small_book(&b);
+    a = (struct account *)book_account(&b, 2);
+    a->held = INT64_MAX;
+    r.held = 1;
+    assert_int_equal(book_replay(&b, &r, 0, 0), ERR_CORRUPT);
+    a->held = 0;
+    r.held = 0;
+    a->balance = INT64_MIN;
+    assert_int_equal(book_replay(&b, &r, 0, 0), ERR_CORRUPT);
+    a->balance = 10000;
+    ((struct account *)book_account(&b, 3))->balance = INT64_MAX;
+    assert_int_equal(book_replay(&b, &r, 0, 0), ERR_CORRUPT);
+    book_fini(&b);
+}
+
 static struct record open_record(uint64_t no, struct slice extra)
 {
     return (struct record){
@@ -365,6 +388,7 @@ int main(void)
         cmocka_unit_test(held_money_never_falls_below_zero),
         cmocka_unit_test(held_money_does_not_creep_past_its_type),
         cmocka_unit_test(held_money_has_a_ceiling),
+        cmocka_unit_test(refuses_what_would_overflow),
         cmocka_unit_test(an_opening_is_checked),
         cmocka_unit_test(a_refusal_moves_position_and_time_alone),
         cmocka_unit_test(an_opening_may_run_out_of_memory),

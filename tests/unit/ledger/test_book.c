@@ -88,6 +88,31 @@ static void finds_each_of_many(void **state)
     stage_fini(&s);
 }
 
+/* Ids that the index cannot tell apart (found by search, under the stage's key): only the ids themselves can. */
+static void ids_of_one_hash_are_told_apart(void **state)
+{
+    static const char *const twins[] = {"c2359910", "c3118126"};
+    const uint64_t a = hash_bytes(&stage_hash_key, slice_of(twins[0]));
+    const uint64_t b = hash_bytes(&stage_hash_key, slice_of(twins[1]));
+    struct account_view view;
+    struct book_point before;
+    struct stage s;
+
+    (void)state;
+    assert_true(a >> 56 == b >> 56 && (uint32_t)a == (uint32_t)b);
+    stage_init(&s);
+    (void)stage_must(&s, stage_credit(&s, twins[0], "1"), OUTCOME_OK);
+    assert_false(book_find(&s.b, slice_of(twins[1]), &view));
+    (void)stage_must(&s, stage_debit(&s, twins[1], "1"), OUTCOME_ACCOUNT_NOT_FOUND);
+    before = book_point_get(&s.b, &s.fx);
+    (void)stage_must(&s, stage_credit(&s, twins[1], "2"), OUTCOME_OK);
+    assert_true(stage_view(&s, twins[0]).balance == 100 && stage_view(&s, twins[1]).balance == 200);
+    book_undo(&s.b, &s.fx, &before);
+    assert_true(stage_view(&s, twins[0]).balance == 100);
+    assert_false(book_find(&s.b, slice_of(twins[1]), &view));
+    stage_fini(&s);
+}
+
 static void counts_what_a_posting_needs(void **state)
 {
     struct posting p = {.kind = RECORD_OPEN, .leg_count = 1};
@@ -336,6 +361,27 @@ static struct account row_of(const char *id, const char *currency)
                             .currency = cur(currency).code,
                             .exponent = 2,
                             .version = 1};
+}
+
+/* One below, at, and one above the number of accounts that positions can tell apart. */
+static void accounts_have_a_ceiling(void **state)
+{
+    const struct account row = {.id = "b", .id_len = 1, .currency = 1, .version = 1};
+    struct stage s;
+    struct posting p;
+
+    (void)state;
+    stage_init(&s);
+    (void)stage_must(&s, stage_credit(&s, "a", "1"), OUTCOME_OK);
+    p = stage_open(&s, "new", "CNY", "0"); /* may open two: its world as well */
+    s.b.account_count = BOOK_ACCOUNTS_MAX - 1;
+    assert_int_equal(book_reserve(&s.b, &p, &s.fx), ERR_NOMEM);
+    s.b.account_count = BOOK_ACCOUNTS_MAX;
+    assert_int_equal(book_load(&s.b, &row), ERR_NOMEM);
+    s.b.account_count = 2;
+    assert_int_equal(book_reserve(&s.b, &p, &s.fx), ERR_OK);
+    assert_int_equal(book_load(&s.b, &row), ERR_OK);
+    stage_fini(&s);
 }
 
 static void loads_rows_and_refuses_twins(void **state)
@@ -674,6 +720,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(starting_may_run_out_of_memory),
         cmocka_unit_test(finds_each_of_many),
+        cmocka_unit_test(ids_of_one_hash_are_told_apart),
         cmocka_unit_test(counts_what_a_posting_needs),
         cmocka_unit_test(says_when_the_batch_is_full),
         cmocka_unit_test(undoes_openings_across_borders),
@@ -682,6 +729,7 @@ int main(void)
         cmocka_unit_test(undoes_everything_to_each_point),
         cmocka_unit_test(undoes_history_marks),
         cmocka_unit_test(a_failed_reserve_changes_nothing),
+        cmocka_unit_test(accounts_have_a_ceiling),
         cmocka_unit_test(loads_rows_and_refuses_twins),
         cmocka_unit_test(loads_so_many_worlds_and_no_more),
         cmocka_unit_test(a_failed_load_changes_nothing),

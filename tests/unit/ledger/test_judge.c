@@ -279,6 +279,7 @@ static void held_money_is_not_available(void **state)
     stage_init(&s);
     (void)stage_must(&s, stage_credit(&s, "a", "10"), OUTCOME_OK);
     (void)stage_must(&s, holding(&leg, "a", "10.01"), OUTCOME_INSUFFICIENT_BALANCE);
+    (void)stage_must(&s, holding(&leg, "a", "0.001"), OUTCOME_INVALID_AMOUNT);
     (void)stage_must(&s, holding(&leg, "a", "6"), OUTCOME_OK);
     r = &s.fx.records[s.fx.record_count - 1];
     assert_true(r->debit == 1 && r->credit == 0 && r->amount == 0 && r->held == 600 &&

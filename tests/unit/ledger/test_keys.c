@@ -119,11 +119,57 @@ static void a_retired_key_can_be_put_again(void **state)
     put(&k, 2, 6, 1);
     scope_of(1, scope);
     keys_retire(&k, scope);
-    assert_true(find(&k, 1) == 0 && find(&k, 2) == 6 && keys_count(&k) == 2 && keys_at(&k, 0)->seq == 0);
+    assert_true(find(&k, 1) == 0 && find(&k, 2) == 6 && keys_count(&k) == 2 &&
+                keys_at(&k, 0)->seq == 0);
     put(&k, 1, 9, 2);
     assert_true(find(&k, 1) == 9 && find(&k, 2) == 6 && keys_count(&k) == 3);
     keys_cut(&k, 2);
     assert_true(find(&k, 1) == 0 && find(&k, 2) == 6 && keys_count(&k) == 2);
+    keys_fini(&k);
+}
+
+static void retired_entries_are_cut_and_expired(void **state)
+{
+    struct keys k;
+    uint8_t scope[IDEM_SCOPE_BYTES];
+
+    (void)state;
+    keys_init(&k, 10, hash_key);
+    for (uint64_t i = 1; i <= 4; i++) {
+        put(&k, i, i, 1);
+    }
+    scope_of(1, scope);
+    keys_retire(&k, scope);
+    scope_of(4, scope);
+    keys_retire(&k, scope);
+    keys_cut(&k, 2); /* over one of them */
+    assert_true(keys_count(&k) == 2 && find(&k, 2) == 2 && find(&k, 3) == 0);
+    keys_expire(&k, 2, 1); /* the other */
+    assert_true(keys_count(&k) == 1 && find(&k, 2) == 2);
+    keys_fini(&k);
+}
+
+/* Keys that the index cannot tell apart (found by search, under this file's hash key). */
+static void keys_of_one_hash_are_told_apart(void **state)
+{
+    const uint64_t twins[] = {9889, 991425};
+    struct keys k;
+    uint8_t a[IDEM_SCOPE_BYTES], b[IDEM_SCOPE_BYTES];
+    uint64_t x, y;
+
+    (void)state;
+    scope_of(twins[0], a);
+    scope_of(twins[1], b);
+    x = hash_bytes(&hash_key, slice_make((const char *)a, sizeof(a)));
+    y = hash_bytes(&hash_key, slice_make((const char *)b, sizeof(b)));
+    assert_true(x >> 56 == y >> 56 && (uint32_t)x == (uint32_t)y);
+    keys_init(&k, 10, hash_key);
+    put(&k, twins[0], 5, 1);
+    assert_true(find(&k, twins[1]) == 0);
+    put(&k, twins[1], 6, 1);
+    assert_true(find(&k, twins[0]) == 5 && find(&k, twins[1]) == 6);
+    keys_cut(&k, 1);
+    assert_true(find(&k, twins[0]) == 5 && find(&k, twins[1]) == 0);
     keys_fini(&k);
 }
 
@@ -152,7 +198,8 @@ static void expires_whole_old_segments(void **state)
     for (uint64_t i = 1; i <= 2 * KEYS_SEGMENT + 10; i++) {
         assert_true(find(&k, i) == (i > 2 * KEYS_SEGMENT ? i : 0));
     }
-    keys_expire(&k, INT64_MAX, 1000000); /* old to the last: empty in the middle of a segment, and usable */
+    keys_expire(&k, INT64_MAX,
+                1000000); /* old to the last: empty in the middle of a segment, and usable */
     assert_true(keys_count(&k) == 0 && k.segment_count == 1);
     for (uint64_t i = 11; i <= KEYS_SEGMENT; i++) {
         put(&k, 2 * KEYS_SEGMENT + i, i, 100000);
@@ -336,6 +383,8 @@ int main(void)
         cmocka_unit_test(is_full_at_its_ceiling),
         cmocka_unit_test(cut_undoes_put),
         cmocka_unit_test(a_retired_key_can_be_put_again),
+        cmocka_unit_test(retired_entries_are_cut_and_expired),
+        cmocka_unit_test(keys_of_one_hash_are_told_apart),
         cmocka_unit_test(expires_whole_old_segments),
         cmocka_unit_test(agrees_with_a_list),
         cmocka_unit_test(positions_wrap),
