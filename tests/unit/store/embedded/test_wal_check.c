@@ -1,8 +1,8 @@
 /* The check of a write-ahead log, on logs that SQLite itself wrote: sound, torn, damaged, and started over. */
 #include <fcntl.h>
 #include <setjmp.h>
-#include <stdbool.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,7 +40,8 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
 
-    (void)snprintf(f->dir, sizeof(f->dir), "%s/walXXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    (void)snprintf(f->dir, sizeof(f->dir), "%s/walXXXXXX",
+                   access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(f->dir));
     (void)snprintf(f->db_path, sizeof(f->db_path), "%s/x.db", f->dir);
     (void)snprintf(f->wal_path, sizeof(f->wal_path), "%s/x.db-wal", f->dir);
@@ -97,7 +98,6 @@ static enum err check_copy(const struct fixture *f)
     return e;
 }
 
-
 static enum err check(const struct fixture *f, const uint8_t *bytes, size_t len)
 {
     put(f->copy, bytes, len);
@@ -138,7 +138,8 @@ static sqlite3 *db_make(struct fixture *f, size_t page_bytes)
     (void)unlink(f->wal_path);
     assert_int_equal(sqlite3_open(f->db_path, &db), SQLITE_OK);
     (void)sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    (void)snprintf(text, sizeof(text), "PRAGMA page_size=%zu;PRAGMA journal_mode=WAL;PRAGMA wal_autocheckpoint=0",
+    (void)snprintf(text, sizeof(text),
+                   "PRAGMA page_size=%zu;PRAGMA journal_mode=WAL;PRAGMA wal_autocheckpoint=0",
                    page_bytes);
     sql(db, text);
     sql(db, "CREATE TABLE j(seq INTEGER PRIMARY KEY,x BLOB);CREATE TABLE b(last INTEGER PRIMARY KEY,h BLOB);"
@@ -172,12 +173,14 @@ static void transactions(sqlite3 *db, unsigned count, unsigned seed)
     struct prng p = {.state = seed};
 
     for (unsigned i = 0; i < count; i++) {
-        transaction(db, 1 + (unsigned)prng_below(&p, 6), (unsigned)prng_below(&p, 3) == 0 ? 1 + (unsigned)prng_below(&p, 60) : 0);
+        transaction(db, 1 + (unsigned)prng_below(&p, 6),
+                    (unsigned)prng_below(&p, 3) == 0 ? 1 + (unsigned)prng_below(&p, 60) : 0);
     }
 }
 
 /* A log of some transactions, started over once with longer ones before, so that old frames stand behind the new. */
-static void log_make(struct fixture *f, size_t page_bytes, unsigned count, bool is_reused, unsigned seed)
+static void log_make(struct fixture *f, size_t page_bytes, unsigned count, bool is_reused,
+                     unsigned seed)
 {
     sqlite3 *db = db_make(f, page_bytes);
 
@@ -296,16 +299,17 @@ static void flipped_at_every_byte(void **state)
         put(f->copy, f->log, f->len);
         fd = open(f->copy, O_RDWR);
         for (size_t at = 0; at < f->ends[f->count - 1]; at++) {
-            const bool is_sampled = at < HEADER || f->page_bytes == 512 || (at - HEADER) % (f->page_bytes + FRAME_HEAD) < 32 ||
+            const bool is_sampled = at < HEADER || f->page_bytes == 512 ||
+                                    (at - HEADER) % (f->page_bytes + FRAME_HEAD) < 32 ||
                                     at % 61 == 0;
             for (unsigned way = 0; is_sampled && way < 2; way++) {
                 const uint8_t mask = way == 0 ? (uint8_t)(1u << (at % 8)) : 0xff;
                 enum err e;
                 e = check_flipped(f, fd, at, mask);
                 if (at < from && e != ERR_CORRUPT) {
-                    fail_msg("round %u: byte %zu (frame %zu + %zu) ^ %02x before %zu is not found", round, at,
-                             (at - HEADER) / (f->page_bytes + FRAME_HEAD), (at - HEADER) % (f->page_bytes + FRAME_HEAD),
-                             mask, from);
+                    fail_msg("round %u: byte %zu (frame %zu + %zu) ^ %02x before %zu is not found",
+                             round, at, (at - HEADER) / (f->page_bytes + FRAME_HEAD),
+                             (at - HEADER) % (f->page_bytes + FRAME_HEAD), mask, from);
                 }
                 flips++;
             }
@@ -371,7 +375,8 @@ static void remains_of_a_failed_transaction(void **state)
     assert_true(failed_end > end + 3 * (4096 + FRAME_HEAD));
     assert_int_equal(sqlite3_close(db), SQLITE_OK);
     assert_int_equal(check(f, f->log, f->len), ERR_OK);
-    for (size_t sector = from / 512; sector * 512 < end; sector++) { /* torn: one sector is the old one's */
+    for (size_t sector = from / 512; sector * 512 < end;
+         sector++) { /* torn: one sector is the old one's */
         size_t at = sector * 512 < from ? from : sector * 512;
         size_t in_frame = (sector * 512 - HEADER) % (4096 + FRAME_HEAD);
         if (in_frame < FRAME_HEAD || in_frame + 512 > 4096 + FRAME_HEAD) {
