@@ -92,7 +92,8 @@ enum err checkpoint_turn(struct checkpoint *c, sqlite3 *writer, int wal_pages)
     }
     pthread_mutex_lock(&c->mutex);
     e = c->err;
-    must_copy = c->is_done && wal_pages - c->done_pages <= c->rest_pages;
+    must_copy = c->is_done && (wal_pages - c->done_pages <= c->rest_pages ||
+                               wal_pages >= c->pages * CHECKPOINT_FORCE_TIMES);
     if (!must_copy && !c->is_wanted) {
         c->is_wanted = true;
         pthread_cond_signal(&c->wake);

@@ -16,6 +16,7 @@ enum {
     CHECKPOINT_PAGES = 4096, /* log pages (16 MiB) from which on a pass is made */
     CHECKPOINT_GATE_TIMES =
         2, /* a log this many times as long is held up by readers: let none begin, and copy */
+    CHECKPOINT_FORCE_TIMES = 4, /* and one so long is copied however large the rest is */
     CHECKPOINT_REST_PART =
         2, /* a rest of less than that part the writer copies itself; more is worth another pass */
 };
@@ -47,7 +48,8 @@ void checkpoint_stop(struct checkpoint *c);
 /**
  * After a commit: start a pass where the log is long, or copy the rest on `writer` where one has just ended. A log can start
  * over only when all of it is copied, which a snapshot older than the end of the log prevents; under unbroken reads there
- * always is one. So from CHECKPOINT_GATE_TIMES on, reads wait for one copy.
+ * always is one. So from CHECKPOINT_GATE_TIMES on, reads wait for one copy. Where more is written during one read than a
+ * rest may have, no rest is ever small; so from CHECKPOINT_FORCE_TIMES on it need not be.
  *
  * Errors:  ERR_IO, ERR_CORRUPT of a pass or of the rest: what is on the disk is not known: stop writing.
  * Thread:  writer; blocks only for a rest.
