@@ -44,6 +44,7 @@ static void *passes(void *ctx)
         if (e != ERR_OK) {
             c->err = e;
         }
+        pthread_cond_signal(&c->ended);
     }
     pthread_mutex_unlock(&c->mutex);
     return NULL;
@@ -56,9 +57,11 @@ enum err checkpoint_start(struct checkpoint *c, sqlite3 *db, pthread_rwlock_t *s
                              .snapshots = snapshots,
                              .pages = pages,
                              .rest_pages = pages / CHECKPOINT_REST_PART,
+                             .force_pages = pages * CHECKPOINT_FORCE_TIMES,
                              .shard = shard,
                              .seconds = seconds};
-    if (pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_cond_init(&c->wake, NULL) != 0) {
+    if (pthread_mutex_init(&c->mutex, NULL) != 0 || pthread_cond_init(&c->wake, NULL) != 0 ||
+        pthread_cond_init(&c->ended, NULL) != 0) {
         return ERR_NOMEM;
     }
     c->is_running = pthread_create(&c->thread, NULL, passes, c) == 0;
@@ -84,16 +87,23 @@ void checkpoint_stop(struct checkpoint *c)
 
 enum err checkpoint_turn(struct checkpoint *c, sqlite3 *writer, int wal_pages)
 {
-    bool must_copy;
+    bool must_copy, is_too_long;
     enum err e;
 
     if (wal_pages < c->pages) {
+        c->force_pages = c->pages * CHECKPOINT_FORCE_TIMES;
         return ERR_OK;
     }
+    is_too_long = wal_pages >= c->force_pages;
+    if (is_too_long) {
+        c->force_pages = wal_pages + c->pages * CHECKPOINT_FORCE_TIMES;
+    }
     pthread_mutex_lock(&c->mutex);
+    while (is_too_long && c->is_wanted) {
+        pthread_cond_wait(&c->ended, &c->mutex);
+    }
     e = c->err;
-    must_copy = c->is_done && (wal_pages - c->done_pages <= c->rest_pages ||
-                               wal_pages >= c->pages * CHECKPOINT_FORCE_TIMES);
+    must_copy = is_too_long || (c->is_done && wal_pages - c->done_pages <= c->rest_pages);
     if (!must_copy && !c->is_wanted) {
         c->is_wanted = true;
         pthread_cond_signal(&c->wake);

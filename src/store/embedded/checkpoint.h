@@ -16,7 +16,7 @@ enum {
     CHECKPOINT_PAGES = 4096, /* log pages (16 MiB) from which on a pass is made */
     CHECKPOINT_GATE_TIMES =
         2, /* a log this many times as long is held up by readers: let none begin, and copy */
-    CHECKPOINT_FORCE_TIMES = 4, /* and one so long is copied however large the rest is */
+    CHECKPOINT_FORCE_TIMES = 4, /* the writer waits for a pass, and copies however large the rest is */
     CHECKPOINT_REST_PART =
         2, /* a rest of less than that part the writer copies itself; more is worth another pass */
 };
@@ -27,7 +27,8 @@ struct checkpoint {
     int pages, rest_pages; /* a pass is made from so many on; a rest the writer copies itself */
     pthread_t thread;
     pthread_mutex_t mutex;
-    pthread_cond_t wake;
+    pthread_cond_t wake, ended;
+    int force_pages;  /* the writer's: the log's length from which on it must not grow further */
     bool is_running;  /* the thread exists */
     bool is_wanted;   /* under mutex */
     bool is_stopping; /* under mutex */
@@ -49,10 +50,11 @@ void checkpoint_stop(struct checkpoint *c);
  * After a commit: start a pass where the log is long, or copy the rest on `writer` where one has just ended. A log can start
  * over only when all of it is copied, which a snapshot older than the end of the log prevents; under unbroken reads there
  * always is one. So from CHECKPOINT_GATE_TIMES on, reads wait for one copy. Where more is written during one read than a
- * rest may have, no rest is ever small; so from CHECKPOINT_FORCE_TIMES on it need not be.
+ * rest may have, no rest is ever small; so from CHECKPOINT_FORCE_TIMES on it need not be, and the writer waits for the pass. A
+ * foreign reader (a backup) can still hold the log up; then the writer waits again only after as much growth.
  *
  * Errors:  ERR_IO, ERR_CORRUPT of a pass or of the rest: what is on the disk is not known: stop writing.
- * Thread:  writer; blocks only for a rest.
+ * Thread:  writer; blocks for a rest, and for a pass where the log is too long.
  */
 MUST_CHECK enum err checkpoint_turn(struct checkpoint *c, sqlite3 *writer, int wal_pages);
 
