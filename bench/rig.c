@@ -81,7 +81,7 @@ void rig_settle(struct rig *r)
 {
     sqlite3 *db = r->journal.db;
 
-    tool_must(journal_sweep_all(&r->journal, &r->book), "sweep");
+    tool_must(journal_sweep_all(&r->journal, &r->book, 0), "sweep");
     tool_must(
         db_err(db, sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL)),
         "checkpoint");

@@ -334,7 +334,7 @@ enum err journal_commit(struct journal *j, struct book *b, const struct book_fx 
                     expire_before_us);
 }
 
-enum err journal_sweep_all(struct journal *j, struct book *b)
+enum err journal_sweep_all(struct journal *j, struct book *b, int64_t expire_before_us)
 {
     enum { ROWS_A_COMMIT = 65536 };
     enum err e = ERR_OK;
@@ -345,7 +345,7 @@ enum err journal_sweep_all(struct journal *j, struct book *b)
     j->sweep.at = 1; /* a pass that was running starts over: only a whole one counts */
     j->sweep.start_seq = b->last_seq;
     while (e == ERR_OK && j->sweep.at != 0) {
-        e = transact(j, b, NULL, ROWS_A_COMMIT, 0);
+        e = transact(j, b, NULL, ROWS_A_COMMIT, expire_before_us);
     }
     return e;
 }

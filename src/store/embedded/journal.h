@@ -75,7 +75,7 @@ MUST_CHECK enum err journal_commit(struct journal *j, struct book *b, const stru
                                    int64_t expire_before_us);
 
 /** Sweep everything that is still dirty, so that the next start replays nothing. Errors: as journal_commit. */
-MUST_CHECK enum err journal_sweep_all(struct journal *j, struct book *b);
+MUST_CHECK enum err journal_sweep_all(struct journal *j, struct book *b, int64_t expire_before_us);
 
 /** SHA-256 over the canonical bytes of records, chained: the same for writing and for checking. */
 struct block_hash {

@@ -306,7 +306,7 @@ static void probe(struct embedded *e)
 /* A clean end: everything swept, the log emptied, so that the next start has nothing to do. */
 static void close_clean(struct embedded *e)
 {
-    enum err err = journal_sweep_all(&e->journal, &e->book);
+    enum err err = journal_sweep_all(&e->journal, &e->book, expire_before(e));
 
     checkpoint_stop(
         &e->checkpoint); /* SQLite makes one checkpoint at a time, and does not wait for another's end */

@@ -72,7 +72,7 @@ static void life_kill(struct life *l)
 /* A clean stop: everything is swept. */
 static void life_stop(struct life *l)
 {
-    assert_int_equal(journal_sweep_all(&l->j, &l->s.b), ERR_OK);
+    assert_int_equal(journal_sweep_all(&l->j, &l->s.b, 0), ERR_OK);
     life_kill(l);
 }
 

@@ -78,7 +78,7 @@ static void ledger_kill(struct ledger *l)
 
 static void ledger_stop(struct ledger *l)
 {
-    assert_int_equal(journal_sweep_all(&l->j, &l->s.b), ERR_OK);
+    assert_int_equal(journal_sweep_all(&l->j, &l->s.b, 0), ERR_OK);
     ledger_kill(l);
 }
 
