@@ -183,7 +183,11 @@ static enum err wal_set(sqlite3 *db)
     if (rc != SQLITE_OK) {
         return db_err(db, rc);
     }
-    return is_wal ? db_exec(db, "PRAGMA synchronous=FULL") : ERR_UNSUPPORTED;
+    if (!is_wal) { /* it also keeps its mode where it could not change it just now */
+        const enum err e = db_err(db, sqlite3_errcode(db));
+        return e == ERR_OK ? ERR_UNSUPPORTED : e;
+    }
+    return db_exec(db, "PRAGMA synchronous=FULL");
 }
 
 static enum err pragmas_set(sqlite3 *db, enum db_use use)

@@ -70,6 +70,7 @@ static enum err read_time(struct recovery *r, uint64_t seq, int64_t *time_us)
     struct record rec;
     sqlite3_stmt *stmt = NULL;
     enum err e;
+    int rc;
 
     *time_us = 0;
     if (seq == 0) {
@@ -82,7 +83,10 @@ static enum err read_time(struct recovery *r, uint64_t seq, int64_t *time_us)
         return sql_failed(r, e, "cannot read the journal");
     }
     (void)sqlite3_bind_int64(stmt, 1, (int64_t)seq);
-    if (sqlite3_step(stmt) != SQLITE_ROW || db_record_read(stmt, &rec) != ERR_OK) {
+    rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        e = sql_failed(r, db_err(r->j->db, rc), "cannot read the journal");
+    } else if (rc == SQLITE_DONE || db_record_read(stmt, &rec) != ERR_OK) {
         e = damaged(r, "record", seq);
     } else {
         *time_us = rec.time_us;
@@ -343,6 +347,7 @@ static enum err read_base(struct recovery *r)
     char sql[128];
     sqlite3_stmt *stmt = NULL;
     enum err e;
+    int rc;
 
     r->b->last_seq = r->sweep_start;
     if (r->sweep_start == 0) {
@@ -358,7 +363,10 @@ static enum err read_base(struct recovery *r)
     if (e != ERR_OK) {
         return sql_failed(r, e, "cannot read the journal");
     }
-    if (sqlite3_step(stmt) != SQLITE_ROW || sqlite3_column_bytes(stmt, 0) != DB_HASH_BYTES) {
+    rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        e = sql_failed(r, db_err(r->j->db, rc), "cannot read the hash blocks");
+    } else if (rc == SQLITE_DONE || sqlite3_column_bytes(stmt, 0) != DB_HASH_BYTES) {
         e = damaged(r, "no hash block ends at record", r->sweep_start);
     } else {
         memcpy(r->j->last_hash, sqlite3_column_blob(stmt, 0), DB_HASH_BYTES);
