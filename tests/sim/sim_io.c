@@ -31,11 +31,12 @@
 
 enum {
     WAL_INDEX_PIECE = 4062,
-    OPS = 64,
-    GROUP = 4,
-    MORE = 4,
-    SHARED_WALLETS = 16,
-    SHARED_FROM = 1000
+    OPS = 96,
+    GROUP = 8,
+    MORE = 8,
+    WALLETS = 16,
+    HOT = 4,
+    DOUBLE = 1000
 };
 
 /* What became of one operation: of credit i to wallet i, and of the same amount on the shared wallet. */
@@ -44,7 +45,7 @@ enum fate { FATE_NONE, FATE_DONE, FATE_UNAVAILABLE, FATE_UNKNOWN };
 struct run {
     char dir[DRIVE_PATH_MAX];
     enum fate fates[OPS + 2 * MORE];
-    enum fate shared[OPS + 2 * MORE]; /* of the same amount on a wallet that many share, so that there is much to sweep */
+    enum fate doubles[OPS + 2 * MORE]; /* of the operation that goes with it, to another wallet */
     unsigned submitted;
 };
 
@@ -65,24 +66,31 @@ static void done(struct store_op *op)
     ((struct drive *)op->user)->done_count++;
 }
 
-/* Where the double of operation i goes, and which bit of that wallet's balance is its own. The first wallets are used all the
- * time, the others only in the beginning: rows that one sweep writes and later ones must not miss. */
-static unsigned shared_wallet(unsigned i)
+/* Where operation i goes, and which bit of that wallet's balance is its own. The first wallets are used all the time, the
+ * others only in the beginning: rows that one sweep writes and later ones must not miss. */
+static unsigned wallet_of(unsigned i)
 {
-    return i < 2 * SHARED_WALLETS ? i % SHARED_WALLETS : i % GROUP;
+    return i < 2 * WALLETS ? i % WALLETS : i % HOT;
 }
 
-static unsigned shared_bit(unsigned i)
+static unsigned bit_of(unsigned i)
 {
-    return i < 2 * SHARED_WALLETS ? i / SHARED_WALLETS : 2 + (i - 2 * SHARED_WALLETS) / GROUP;
+    return i < 2 * WALLETS ? i / WALLETS : 2 + (i - 2 * WALLETS) / HOT;
+}
+
+enum { ID_BYTES_MAX = 32 };
+
+static size_t id_of(char letter, unsigned number, char text[ID_BYTES_MAX])
+{
+    return (size_t)snprintf(text, ID_BYTES_MAX, "%c%02u", letter, number);
 }
 
 static void op_fill(struct store_op *op, struct drive *d, unsigned i)
 {
     struct posting_words words = {.may_open = true};
-    struct decimal amount = {.coefficient = i + 1, .scale = 0};
+    struct decimal amount = {.coefficient = 1, .scale = 0};
     struct idem *idem;
-    char text[32];
+    char text[ID_BYTES_MAX];
     struct slice id;
     enum err e;
 
@@ -90,12 +98,11 @@ static void op_fill(struct store_op *op, struct drive *d, unsigned i)
     op->deadline_mono_us = clock_mono_us() + UINT64_C(1000000) * DRIVE_HANG_S;
     e = currency_parse(SLICE("CNY"), &words.open_currency);
     ASSERT(e == ERR_OK);
-    if (i >= SHARED_FROM && i < 2 * SHARED_FROM) { /* each amount is another bit of the balance */
-        amount.coefficient = INT64_C(1) << shared_bit(i - SHARED_FROM);
-        id = slice_make(
-            text, (size_t)snprintf(text, sizeof(text), "s%02u", shared_wallet(i - SHARED_FROM)));
+    if (i < 2 * DOUBLE) { /* each amount is another bit of the balance */
+        amount.coefficient = INT64_C(1) << bit_of(i % DOUBLE);
+        id = slice_make(text, id_of(i < DOUBLE ? 'w' : 's', wallet_of(i % DOUBLE), text));
     } else {
-        id = slice_make(text, (size_t)snprintf(text, sizeof(text), "w%03u", i));
+        id = slice_make(text, id_of('x', i, text));
     }
     e = arena_copy(&op->out, id, &id);
     ASSERT(e == ERR_OK);
@@ -133,14 +140,14 @@ static void group_run(struct run *r, struct drive *d, unsigned from, unsigned co
     ASSERT(count <= GROUP && from + count <= ARRAY_LEN(r->fates));
     for (unsigned i = 0; i < count; i++) {
         op_fill(&ops[i], d, from + i);
-        op_fill(&ops[count + i], d, SHARED_FROM + from + i);
+        op_fill(&ops[count + i], d, DOUBLE + from + i);
         pointers[i] = &ops[i];
         pointers[count + i] = &ops[count + i];
     }
     drive_run(d, pointers, 2 * count);
     for (unsigned i = 0; i < count; i++) {
         r->fates[from + i] = fate_of(&ops[i]);
-        r->shared[from + i] = fate_of(&ops[count + i]);
+        r->doubles[from + i] = fate_of(&ops[count + i]);
         store_op_fini(&ops[i]);
         store_op_fini(&ops[count + i]);
     }
@@ -164,79 +171,76 @@ static bool wallet_read(struct drive *d, const char *id, bool *is_found, int64_t
     return is_answered;
 }
 
-/* Is wallet i there with its amount? */
+/* Is operation i, or where it is given its double, in the balance? */
 static bool is_there(struct drive *d, unsigned i, bool *is_answered)
 {
-    char id[32];
+    char id[ID_BYTES_MAX];
     int64_t balance;
     bool is_found;
 
-    (void)snprintf(id, sizeof(id), "w%03u", i);
+    (void)id_of(i < DOUBLE ? 'w' : 's', wallet_of(i % DOUBLE), id);
     *is_answered = wallet_read(d, id, &is_found, &balance);
-    ASSERT(!is_found || balance == (int64_t)(i + 1) * 100);
-    return is_found;
+    ASSERT(balance % 100 == 0);
+    return (balance / 100 >> bit_of(i % DOUBLE) & 1) != 0;
 }
 
-/* Which of the doubles are there? */
-static void shared_check(const struct run *r, struct drive *d)
+/* Compare one wallet with what became of its operations. Returns false where the store has failed just now. */
+static bool wallet_check(const enum fate *fates, struct drive *d, char letter, unsigned number)
 {
-    for (unsigned wallet = 0; wallet < SHARED_WALLETS; wallet++) {
-        char id[32];
-        int64_t balance;
-        bool is_found;
-        (void)snprintf(id, sizeof(id), "s%02u", wallet);
-        if (!wallet_read(d, id, &is_found, &balance)) {
-            return;
-        }
-        ASSERT(balance % 100 == 0);
-        for (unsigned i = 0; i < ARRAY_LEN(r->shared); i++) {
-            if (shared_wallet(i) == wallet) {
-                const bool found = (balance / 100 >> shared_bit(i) & 1) != 0;
-                ASSERT(r->shared[i] != FATE_DONE || found);
-                ASSERT(r->shared[i] != FATE_UNAVAILABLE || !found);
-                ASSERT(r->shared[i] != FATE_NONE || !found);
-            }
+    char id[ID_BYTES_MAX];
+    int64_t balance;
+    bool is_found;
+
+    (void)id_of(letter, number, id);
+    if (!wallet_read(d, id, &is_found, &balance)) {
+        return false;
+    }
+    ASSERT(balance % 100 == 0);
+    for (unsigned i = 0; i < OPS + 2 * MORE; i++) {
+        const bool found = (balance / 100 >> bit_of(i) & 1) != 0;
+        if (wallet_of(i) == number) {
+            ASSERT(fates[i] != FATE_DONE || found);
+            ASSERT(fates[i] != FATE_UNAVAILABLE || !found);
+            ASSERT(fates[i] != FATE_NONE || !found);
         }
     }
+    return true;
 }
 
 static void fates_check(const struct run *r, struct drive *d)
 {
-    for (unsigned i = 0; i < ARRAY_LEN(r->fates); i++) {
-        bool is_answered;
-        const bool found = is_there(d, i, &is_answered);
-        if (!is_answered) {
-            break; /* it failed just now */
+    for (unsigned number = 0; number < WALLETS; number++) {
+        if (!wallet_check(r->fates, d, 'w', number) || !wallet_check(r->doubles, d, 's', number)) {
+            break;
         }
-        ASSERT(r->fates[i] != FATE_DONE || found);
-        ASSERT(r->fates[i] != FATE_UNAVAILABLE || !found);
-        ASSERT(r->fates[i] != FATE_NONE || !found);
     }
-    shared_check(r, d);
 }
 
-/* The key settles everything: done before, or done now. */
+/* The key settles one operation: done before, or done now. */
+static void settle_one(struct drive *d, unsigned i)
+{
+    struct store_op op;
+    bool is_answered;
+    const bool was_there = is_there(d, i, &is_answered);
+
+    ASSERT(is_answered);
+    op_fill(&op, d, i);
+    drive_run_one(d, &op);
+    ASSERT(op.status == STORE_DONE && op.result.outcome == OUTCOME_OK);
+    ASSERT(op.result.is_replay == was_there);
+    store_op_fini(&op);
+    ASSERT(is_there(d, i, &is_answered) && is_answered);
+}
+
 static void settle(struct run *r, struct drive *d)
 {
     for (unsigned i = 0; i < OPS; i++) {
-        struct store_op op;
-        bool is_answered;
-        bool was_there = is_there(d, i, &is_answered);
-        op_fill(&op, d, i);
-        drive_run_one(d, &op);
-        ASSERT(op.status == STORE_DONE && op.result.outcome == OUTCOME_OK &&
-               op.result.is_replay == was_there);
-        ASSERT(op.result.sides[0].balance == (int64_t)(i + 1) * 100);
-        store_op_fini(&op);
+        settle_one(d, i);
+        settle_one(d, DOUBLE + i);
         r->fates[i] = FATE_DONE;
-        ASSERT(is_there(d, i, &is_answered) && is_answered);
-        op_fill(&op, d, SHARED_FROM + i);
-        drive_run_one(d, &op);
-        ASSERT(op.status == STORE_DONE && op.result.outcome == OUTCOME_OK);
-        ASSERT(op.result.is_replay || r->shared[i] != FATE_DONE);
-        store_op_fini(&op);
-        r->shared[i] = FATE_DONE;
+        r->doubles[i] = FATE_DONE;
     }
+    fates_check(r, d);
 }
 
 static void verify(const char *dir)
@@ -360,7 +364,7 @@ static void folder_prepare(struct run *r)
     store_open(&first, &d);
     group_run(&first, &d, 0, MORE);
     memcpy(r->fates, first.fates, sizeof(r->fates));
-    memcpy(r->shared, first.shared, sizeof(r->shared));
+    memcpy(r->doubles, first.doubles, sizeof(r->doubles));
     for (unsigned i = 0; i < 2; i++) {
         static const char *const names[] = {"ledger.db", "ledger.db-wal"};
         char from[DRIVE_PATH_MAX + 32], to[DRIVE_PATH_MAX + 32];
@@ -424,7 +428,10 @@ static void loop_all(unsigned ops, const char *name)
                 (struct fault_plan){
                     .ops = ops, .at = k, .is_persistent = is_persistent != 0, .error = errors[i]},
                 name, fates)) {
-                const unsigned step = (errors[i] == FAULT_EFBIG ? 700 : 100) / drive_scaled(100);
+                /* FAULT_SCALE=500: every operation */
+                const bool is_first =
+                    errors[i] != FAULT_EFBIG && is_persistent == 0 && ops != FAULT_READ;
+                const unsigned step = (is_first ? 100 : 500) / drive_scaled(100);
                 k += step == 0 ? 1 : step;
                 total++;
             }
@@ -642,6 +649,9 @@ static void sqlite_without_memory(void **state)
                     ASSERT(w.fatal_count <= 1);
                     drive_close(&d);
                 } else {
+                    if (e != ERR_NOMEM) {
+                        print_message("opens with %s: %s\n", err_name(e), why.text);
+                    }
                     ASSERT(e == ERR_NOMEM && why.text[0] != '\0');
                 }
             }
