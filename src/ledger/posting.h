@@ -89,6 +89,7 @@ struct posting_result {
     enum record_kind kind;         /* the verb, also of a refusal */
     enum ledger_language language; /* of a refusal's words */
     uint64_t seq;    /* journal position: of the effect, or where a refusal was judged */
+    uint32_t bucket; /* which of the store's journals that is; 0 where there is one */
     int64_t time_us; /* the transaction's own time; with tag it makes its id */
     uint32_t tag;
     struct currency currency;

@@ -16,6 +16,19 @@ void store_sink_fini(struct store_sink *sink)
     queue_fini(&sink->outbox);
 }
 
+enum err store_attach(struct store *s, struct store_sink *sink, void *loop)
+{
+    return s->methods->attach == NULL ? ERR_OK : s->methods->attach(s, sink, loop);
+}
+
+void store_detach(struct store *s, struct store_sink *sink)
+{
+    ASSERT(sink->staged.len == 0);
+    if (s->methods->detach != NULL) {
+        s->methods->detach(s, sink);
+    }
+}
+
 void store_op_init(struct store_op *op, enum store_op_kind kind, struct store_sink *sink,
                    void (*done)(struct store_op *op))
 {

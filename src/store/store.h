@@ -114,6 +114,7 @@ struct store_sink {
     struct queue_list staged; /* submitted in this turn, not handed over yet */
     void (*wake)(void *ctx);
     void *wake_ctx;
+    void *attached; /* the store's own, between attach and detach */
 };
 
 enum store_health {
@@ -127,6 +128,9 @@ enum store_health {
 struct store;
 
 struct store_methods {
+    /* NULL both: the store has threads of its own, and asks nothing of a loop */
+    enum err (*attach)(struct store *s, struct store_sink *sink, void *loop);
+    void (*detach)(struct store *s, struct store_sink *sink);
     void (*hand_over)(struct store *s,
                       struct queue_list *ops); /* ops that do not fit stay in the list */
     enum store_health (*health)(struct store *s);
@@ -136,13 +140,25 @@ struct store_methods {
 /** What every store begins with. */
 struct store {
     const struct store_methods *methods;
-    const char *name;       /* "embedded" */
-    const char *durability; /* the truth for Wallet-Durability: "fsync" */
+    const char *name;               /* "embedded" */
+    const char *_Atomic durability; /* the truth of now for Wallet-Durability: "fsync"; static text */
+    unsigned buckets; /* journals it keeps, each numbered for itself; 0: one journal */
 };
 
 /** Prepare a sink. Errors: ERR_NOMEM. Thread: its loop. */
 MUST_CHECK enum err store_sink_init(struct store_sink *sink, void (*wake)(void *ctx), void *wake_ctx);
 void store_sink_fini(struct store_sink *sink);
+
+/**
+ * Let the store work on a loop (a uv_loop_t), whose operations come by this sink: before the first one is submitted.
+ *
+ * Errors:  ERR_NOMEM, ERR_IO.
+ * Thread:  start-up, before the loop runs.
+ */
+MUST_CHECK enum err store_attach(struct store *s, struct store_sink *sink, void *loop);
+
+/** Give the loop back; every operation has come back. The loop is run once more after it. Thread: the loop's, or one that has joined it. */
+void store_detach(struct store *s, struct store_sink *sink);
 
 /** Zero an operation for a use; call store_op_fini when its answer has been read. */
 void store_op_init(struct store_op *op, enum store_op_kind kind, struct store_sink *sink,
