@@ -120,7 +120,7 @@ class TestNoRoom:
         """It stops with nothing lost; a start may have to wait for room, and then has everything."""
         with small_disk(tmp_path / "disk", 1 * MIB) as resize:
             if resize is None:
-                return  # a limit on file sizes ends with its process: nothing to start on
+                pytest.skip("only root can mount a small disk, and a limit on file sizes ends with its process")
             ops = []
             s = Server(tmp_path / "disk" / "s", verify=False)
             try:
