@@ -356,7 +356,8 @@ static enum outcome apply_moves(struct book *b, const struct posting *p, int64_t
 static void remember_refusal(struct book *b, const struct posting *p, enum outcome o,
                              int64_t time_us, struct book_fx *fx)
 {
-    const struct record_extra x = {.has_refusal = true,
+    const struct record_extra x = {.account_id = p->legs[0].account, /* whose key it is */
+                                   .has_refusal = true,
                                    .refused_kind = (uint8_t)p->kind,
                                    .refused_outcome = (uint8_t)o,
                                    .language = (uint8_t)p->language};

@@ -10,7 +10,7 @@ enum {
     RECORD_FIXED_BYTES = 96, /* the numbers of a record, canonical */
     RECORD_IDEM_BYTES_MAX = IDEM_SCOPE_BYTES + IDEM_FINGERPRINT_BYTES + 2 * IDEM_FIELDS_MAX,
     RECORD_EXTRA_BYTES_MAX = 5120,
-    RECORD_SMALL_BYTES = 24,
+    RECORD_SMALL_BYTES = 80,
 };
 
 struct record {
@@ -32,7 +32,7 @@ struct record {
 
 /** The decoded extra of a record. Slices point into the encoded bytes. */
 struct record_extra {
-    struct slice account_id; /* RECORD_OPEN */
+    struct slice account_id; /* RECORD_OPEN; RECORD_REFUSAL: the first account, whose key it is */
     struct currency currency;
     uint8_t exponent;
     struct slice reference; /* ptr NULL: absent */
