@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "store/embedded/embedded_internal.h"
+#include "store/embedded/folder.h"
 #include "store/embedded/recover.h"
 #include "store/embedded/wal_check.h"
 
@@ -99,65 +100,6 @@ static const struct store_methods methods = {.hand_over = hand_over,
                                              .health = health,
                                              .close = close_all};
 
-/* Make the folder, durably, where it does not exist. */
-static enum err folder_make(const char *dir, struct err_text *why)
-{
-    char parent[DB_PATH_BYTES_MAX];
-    int fd;
-
-    if (mkdir(dir, 0700) != 0) {
-        if (errno == EEXIST) {
-            return ERR_OK;
-        }
-        err_text_set(why, "cannot make the data folder %s: %s", dir, strerror(errno));
-        return errno == ENOSPC ? ERR_DISK_FULL : ERR_IO;
-    }
-    (void)snprintf(parent, sizeof(parent), "%s/..", dir);
-    fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) != 0) {
-        err_text_set(why, "cannot sync the folder above %s: %s", dir, strerror(errno));
-        if (fd >= 0) {
-            (void)close(fd);
-        }
-        return ERR_IO;
-    }
-    (void)close(fd);
-    return ERR_OK;
-}
-
-/* One process owns the folder. The lock dies with its process, so a kill leaves nothing to clean up. */
-static enum err folder_lock(const char *dir, int *lock_fd, struct err_text *why)
-{
-    char path[DB_PATH_BYTES_MAX];
-    char owner[32] = "";
-    int len = snprintf(path, sizeof(path), "%s/lock", dir);
-    int fd;
-
-    if (len < 0 || (size_t)len >= sizeof(path)) {
-        err_text_set(why, "the path of the data folder is too long");
-        return ERR_RANGE;
-    }
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        err_text_set(why, "cannot open %s: %s", path, strerror(errno));
-        return errno == ENOSPC ? ERR_DISK_FULL : ERR_IO;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        ssize_t got = pread(fd, owner, sizeof(owner) - 1, 0);
-        (void)got; /* an empty name will do */
-        err_text_set(why, "%s belongs to another mywallet, process %ld", dir,
-                     strtol(owner, NULL, 10));
-        (void)close(fd);
-        return ERR_LOCKED;
-    }
-    len = snprintf(owner, sizeof(owner), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, owner, (size_t)len, 0) < 0) {
-        /* only a courtesy to who comes second: a full disk must not keep the ledger from its reads */
-    }
-    *lock_fd = fd;
-    return ERR_OK;
-}
-
 static enum err book_make(struct embedded *e, const struct embedded_options *o)
 {
     const unsigned records = o->batch_max * EMBEDDED_RECORDS_PER_POSTING + 3 * LEDGER_LEGS_MAX + 1;
@@ -168,17 +110,6 @@ static enum err book_make(struct embedded *e, const struct embedded_options *o)
         err = book_init(&e->book, 2 * records, o->idempotency_max, key);
     }
     return err == ERR_OK ? book_fx_init(&e->fx, records) : err;
-}
-
-/* The ledger is its owner's alone; SQLite gives its other files the same mode. Before any connection: closing a
- * descriptor of the file drops the process's locks on it. */
-static void file_make_private(const char *path)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    if (fd >= 0) { /* where it cannot be made, opening the ledger says why */
-        (void)close(fd);
-    }
 }
 
 /* Empty the log into the file, synced. Where somebody reads an old snapshot (a backup, verify) it cannot be emptied now; then
@@ -213,7 +144,7 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
     if ((err = wal_check(wal_path, why)) != ERR_OK) {
         return err;
     }
-    file_make_private(path);
+    folder_file_private(path);
     if ((err = db_open(path, DB_WRITER, &db, why)) != ERR_OK) {
         return err;
     }
