@@ -29,6 +29,10 @@ struct contract_store {
     bool has_restart;   /* open_again finds what was durable */
     bool has_inbox;     /* keeps limits.inbox_max */
     bool has_many_legs; /* replays and histories of postings of more than two legs are whole */
+    bool is_bucketed; /* a journal a bucket: positions, @world and tags of transactions are each bucket's own */
+    bool is_unordered;               /* what one loop asks at once may be done in another order */
+    bool is_without_keys_max;        /* keys cost memory alone: no number of them is refused */
+    bool is_without_account_numbers; /* account_view.no is 0 */
     /** A new, empty ledger. Aborts where there is none to be had. */
     void *(*open)(const struct contract_limits *limits);
     struct store *(*store)(void *ctx);
@@ -42,6 +46,7 @@ struct contract_store {
 
 extern const struct contract_store contract_book; /* the bare book: the oracle */
 extern const struct contract_store contract_embedded;
+extern const struct contract_store contract_redis, contract_redis_buckets, contract_redis_wide;
 
 /** A loop without a loop: one thread's sink, and a place to sleep until the store wakes it. */
 struct client {

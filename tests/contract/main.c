@@ -3,7 +3,8 @@
 
 int main(void)
 {
-    static const struct contract_store *const stores[] = {&contract_book, &contract_embedded};
+    static const struct contract_store *const stores[] = {&contract_book, &contract_embedded,
+                                                          &contract_redis, &contract_redis_buckets};
     static const struct contract_suite *const suites[] = {
         &contract_posts, &contract_keys,    &contract_life,
         &contract_reads, &contract_history, &contract_transactions};

@@ -98,7 +98,8 @@ static void the_first_answer_again(void **state)
         verbs_again(c, first);
     }
     must_credit(c, "carol", "1", OUTCOME_OK); /* and none of them left a record */
-    assert_true(account_now(c, "carol").last_seq == seq + (c->kind->has_restart ? 2 : 1));
+    assert_true(account_now(c, "carol").last_seq ==
+                seq + (c->kind->has_restart && !c->kind->is_bucketed ? 2 : 1));
     calls_free(first, VERBS);
 }
 
@@ -262,10 +263,15 @@ static void what_is_not_stored_may_be_tried_again(void **state)
 static void a_full_index_refuses_and_never_forgets(void **state)
 {
     enum { KEYS = 20 };
+    const struct contract_store *kind = *state;
     const struct contract_limits limits = {.inbox_max = 64, .batch_max = 16, .keys_max = KEYS};
-    struct contract *c = contract_new(*state, &limits);
+    struct contract *c;
     struct call call;
 
+    if (kind->is_without_keys_max) {
+        skip();
+    }
+    c = contract_new(kind, &limits);
     for (uint64_t key = 1; key <= KEYS + 5; key++) {
         call_credit(&call, &c->client, "alice", "1");
         call_key(&call, key, 'f');

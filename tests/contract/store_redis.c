@@ -1,0 +1,310 @@
+/*
+ * The Redis store, on a server of its own that goes with the test. It works on its users' loops, and the suite's clients have
+ * none: so there is one thread with a loop here, to which operations go by a queue, while answers come straight to the
+ * client that asked. A second opening finds the server as it was, or, every other time, killed and started again.
+ */
+#include "store/redis/redis.h"
+
+#include <stdio.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "contract/contract.h"
+#include "log/log.h"
+#include "store/redis/redis_internal.h"
+#include "store/redis/verify.h"
+#include "support/redis_server.h"
+
+enum { INBOX_MAX = 1 << 20, OP_TIMEOUT_US = 50 * 1000 * 1000, BUSY_MS = 1, VERIFIED_OPENING = 4 };
+
+struct redis_shape {
+    unsigned buckets, connections;
+};
+
+struct redis_ledger {
+    struct store store; /* first: what the clients see */
+    struct contract_limits limits;
+    struct redis_shape shape;
+    struct redis_server server;
+    unsigned openings;
+    struct store *redis; /* NULL while it is closed */
+    /* the thread */
+    pthread_t thread;
+    uv_loop_t uv;
+    uv_async_t wake;
+    uv_timer_t busy; /* while it is closing: is there anything at work? */
+    struct store_sink sink;
+    struct queue inbox;
+    atomic_bool is_closing;
+};
+
+/* ---- the thread ---- */
+
+/* What the store has no room for comes back at once, as from store_flush. */
+static void refuse(struct queue_list *ops)
+{
+    struct queue_link *link;
+
+    while ((link = queue_list_pop(ops)) != NULL) {
+        struct store_op *op = (struct store_op *)link;
+        struct queue_list one = {0};
+        op->status = STORE_UNAVAILABLE;
+        queue_list_push(&one, link);
+        store_complete(op->sink, &one);
+    }
+}
+
+static void end_where_done(struct redis_ledger *l)
+{
+    if (atomic_load(&l->is_closing) && redis_busy(&l->sink) == 0) {
+        uv_stop(&l->uv);
+    }
+}
+
+static void on_busy(uv_timer_t *timer)
+{
+    end_where_done(timer->data);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct redis_ledger *l = wake->data;
+    struct queue_list ops = {0};
+
+    if (atomic_load(&l->is_closing)) {
+        (void)uv_timer_start(&l->busy, on_busy, 0, BUSY_MS);
+    }
+    queue_take(&l->inbox, INBOX_MAX, &ops);
+    if (ops.head != NULL) {
+        l->redis->methods->hand_over(l->redis, &ops);
+        refuse(&ops);
+    }
+}
+
+static void *run(void *ctx)
+{
+    struct redis_ledger *l = ctx;
+
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    store_detach(l->redis, &l->sink);
+    uv_close((uv_handle_t *)&l->wake, NULL);
+    uv_close((uv_handle_t *)&l->busy, NULL);
+    (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+/* Nobody is ever asleep on this sink: no operation has it. */
+static void wake_nobody(void *ctx)
+{
+    (void)ctx;
+}
+
+/* ---- what the clients see ---- */
+
+static void hand_over(struct store *s, struct queue_list *ops)
+{
+    struct redis_ledger *l = (struct redis_ledger *)s;
+
+    for (struct queue_link *link = ops->head; link != NULL; link = link->next) {
+        struct store_sink *sink = ((struct store_op *)link)->sink;
+        if (sink->attached != l->sink.attached) { /* written once an opening, before anybody reads it */
+            sink->attached = l->sink.attached;
+        }
+    }
+    (void)queue_put(&l->inbox, ops);
+    ASSERT(uv_async_send(&l->wake) == 0);
+}
+
+static enum store_health health(struct store *s)
+{
+    return store_health(((struct redis_ledger *)s)->redis);
+}
+
+static const struct store_methods methods = {.hand_over = hand_over, .health = health};
+
+/* ---- life ---- */
+
+static struct redis_url url_of(const struct redis_ledger *l)
+{
+    struct redis_url url;
+    struct err_text why = {""};
+    char address[32];
+    enum err e;
+
+    (void)snprintf(address, sizeof(address), "127.0.0.1:%u", l->server.port);
+    e = redis_url_parse(slice_of(address), &url, &why);
+    ASSERT(e == ERR_OK);
+    return url;
+}
+
+static void redis_ready(struct redis_ledger *l)
+{
+    const struct redis_options o = {
+        .url = url_of(l),
+        .loops = 1,
+        .pool_active = l->shape.connections + 1,
+        .pool_idle = l->shape.connections,
+        .depth = REDIS_DEPTH,
+        .pool_idle_us = UINT64_C(300) * 1000000,
+        .op_timeout_us = OP_TIMEOUT_US,
+        .inbox_max = l->limits.inbox_max,
+        .idempotency_ttl_us = UINT64_C(86400) * 1000000,
+        .may_load = true,
+        .buckets = l->shape.buckets,
+    };
+    struct err_text why = {""};
+    enum err e = redis_open(&o, &l->redis, &why);
+
+    if (e != ERR_OK) {
+        print_message("cannot open: %s (%s)\n", why.text, err_name(e));
+    }
+    ASSERT(e == ERR_OK);
+}
+
+static void open_again(void *ctx)
+{
+    struct redis_ledger *l = ctx;
+    enum err e;
+
+    if (l->openings++ % 2 == 1) {
+        redis_server_kill(&l->server);
+        redis_server_restart(&l->server);
+    }
+    redis_ready(l);
+    l->store.durability = l->redis->durability;
+    l->store.buckets = l->redis->buckets;
+    atomic_store(&l->is_closing, false);
+    ASSERT(uv_loop_init(&l->uv) == 0 && uv_async_init(&l->uv, &l->wake, on_wake) == 0 &&
+           uv_timer_init(&l->uv, &l->busy) == 0);
+    l->wake.data = l->busy.data = l;
+    e = queue_init(&l->inbox, INBOX_MAX);
+    ASSERT(e == ERR_OK);
+    e = store_sink_init(&l->sink, wake_nobody, NULL);
+    ASSERT(e == ERR_OK);
+    e = store_attach(l->redis, &l->sink, &l->uv);
+    ASSERT(e == ERR_OK);
+    ASSERT(pthread_create(&l->thread, NULL, run, l) == 0);
+}
+
+/* Each time it is closed, the ledger must prove itself; of many buckets, where that takes long, where much has happened. */
+static void verify(const struct redis_ledger *l)
+{
+    const struct redis_tls_files tls = {0};
+    const struct redis_url url = url_of(l);
+    struct redis_verify_report report;
+    struct err_text why = {""};
+    enum err e = redis_verify(&url, &tls, &report, &why);
+
+    if (e != ERR_OK) {
+        print_message("%s (%s)\n", why.text, err_name(e));
+    }
+    ASSERT(e == ERR_OK);
+}
+
+static void close_kept(void *ctx)
+{
+    struct redis_ledger *l = ctx;
+
+    atomic_store(&l->is_closing, true);
+    ASSERT(uv_async_send(&l->wake) == 0);
+    ASSERT(pthread_join(l->thread, NULL) == 0);
+    ASSERT(uv_loop_close(&l->uv) == 0);
+    store_sink_fini(&l->sink);
+    queue_fini(&l->inbox);
+    store_close(l->redis);
+    l->redis = NULL;
+    if (l->shape.buckets == 1 || l->openings == VERIFIED_OPENING) {
+        verify(l);
+    }
+}
+
+static void *open_shape(const struct contract_limits *limits, struct redis_shape shape)
+{
+    struct redis_ledger *l = mem_alloc(sizeof(*l));
+
+    ASSERT(l != NULL);
+    l->store = (struct store){.methods = &methods, .name = "redis"};
+    l->limits = *limits;
+    l->shape = shape;
+    log_configure(LOG_ERROR, LOG_LOGFMT,
+                  STDERR_FILENO); /* what it says when all is well is not the suite's */
+    redis_server_start(&l->server, "--appendonly yes --appendfsync always");
+    open_again(l);
+    return l;
+}
+
+/* One connection: then what is asked in order is done in order, of which the suite makes much use. */
+static void *open_one(const struct contract_limits *limits)
+{
+    return open_shape(limits, (struct redis_shape){.buckets = 1, .connections = 1});
+}
+
+static void *open_buckets(const struct contract_limits *limits)
+{
+    return open_shape(limits, (struct redis_shape){.buckets = 4096, .connections = 1});
+}
+
+static void *open_wide(const struct contract_limits *limits)
+{
+    return open_shape(limits, (struct redis_shape){.buckets = 1, .connections = 8});
+}
+
+static struct store *store_get(void *ctx)
+{
+    return &((struct redis_ledger *)ctx)->store;
+}
+
+static void drop(void *ctx)
+{
+    struct redis_ledger *l = ctx;
+
+    if (l->redis != NULL) {
+        close_kept(l);
+    }
+    redis_server_stop(&l->server);
+    mem_free(l);
+}
+
+const struct contract_store contract_redis = {
+    .name = "redis",
+    .has_restart = true,
+    .has_inbox = true,
+    .has_many_legs = true,
+    .is_without_keys_max = true,
+    .is_without_account_numbers = true,
+    .open = open_one,
+    .store = store_get,
+    .close = close_kept,
+    .open_again = open_again,
+    .drop = drop,
+};
+
+const struct contract_store contract_redis_buckets = {
+    .name = "redis, 4096 buckets",
+    .has_restart = true,
+    .has_inbox = true,
+    .has_many_legs = true,
+    .is_without_keys_max = true,
+    .is_without_account_numbers = true,
+    .is_bucketed = true,
+    .open = open_buckets,
+    .store = store_get,
+    .close = close_kept,
+    .open_again = open_again,
+    .drop = drop,
+};
+
+const struct contract_store contract_redis_wide = {
+    .name = "redis, many connections",
+    .has_restart = true,
+    .has_inbox = true,
+    .has_many_legs = true,
+    .is_without_keys_max = true,
+    .is_without_account_numbers = true,
+    .is_unordered = true,
+    .open = open_wide,
+    .store = store_get,
+    .close = close_kept,
+    .open_again = open_again,
+    .drop = drop,
+};
