@@ -131,7 +131,7 @@ static void open_answer(struct api_call *call)
     api_answer_add(&a, "Location",
                    slice_make(location, LOCATION_PREFIX_BYTES + result->opened.id.len));
     api_render_account(api_body_begin(call->loop), &result->opened, result->opened_metadata);
-    api_answer_result(&a, result, seq);
+    api_answer_result(call->loop, &a, result, seq);
     api_answer_body(call->loop, call->request, &a);
 }
 
@@ -145,8 +145,27 @@ static struct api_refusal overdraft_read(const struct json_value *value, struct 
     return API_FINE;
 }
 
+/*
+ * The id of an account that was not given one. Under a key it comes from the key, so that each try opens the same account, and
+ * asks the same part of a store that is kept in parts.
+ */
+static enum err id_make(struct api_call *call, const struct api_write *w, char *text)
+{
+    const struct api_digest *digest = &call->loop->digest;
+    uint8_t scope[IDEM_SCOPE_BYTES];
+    enum err e;
+
+    _Static_assert((int)API_MADE_ID_BYTES == (int)UUID_TEXT_BYTES, "either is a UUID");
+    if (!w->has_key) {
+        uuid_v7(&call->loop->random, clock_wall_us(), text);
+        return ERR_OK;
+    }
+    e = api_scope_make(digest, API_CALLER, SLICE_NONE, w->key, scope);
+    return e == ERR_OK ? api_id_make(digest, scope, text) : e;
+}
+
 static struct api_refusal id_read(struct api_call *call, const struct json_value *value,
-                                  struct slice *id)
+                                  const struct api_write *w, struct slice *id)
 {
     char *text;
 
@@ -155,10 +174,9 @@ static struct api_refusal id_read(struct api_call *call, const struct json_value
         return api_account_id_check(*id);
     }
     text = arena_alloc(http_arena(call->request), UUID_TEXT_BYTES);
-    if (text == NULL) {
+    if (text == NULL || id_make(call, w, text) != ERR_OK) {
         return (struct api_refusal){.code = API_STORE_UNAVAILABLE};
     }
-    uuid_v7(&call->loop->random, clock_wall_us(), text);
     *id = slice_make(text, UUID_TEXT_BYTES);
     return API_FINE;
 }
@@ -176,7 +194,7 @@ static struct api_refusal open_compile(struct api_call *call)
         refusal = api_body_read(call->request, &schema, values);
     }
     if (refusal.code == API_OK) {
-        refusal = id_read(call, &values[ACCOUNT_ID], &id);
+        refusal = id_read(call, &values[ACCOUNT_ID], &w, &id);
     }
     if (refusal.code == API_OK) {
         refusal = overdraft_read(&values[OVERDRAFT_LIMIT], &overdraft);
@@ -197,7 +215,7 @@ static struct api_refusal open_compile(struct api_call *call)
     api_fields_text(&w.fields, w.words.metadata);
     e = posting_open(http_arena(call->request), id, overdraft, &w.words, &call->op.posting);
     return api_write_seal(call, e, asked_id,
-                          &w); /* a generated id is another one at each try: no part of the scope */
+                          &w); /* a made id comes from the scope: it is no part of it */
 }
 
 void api_post_account(struct http_request *request, const struct http_view *view, void *ctx)

@@ -96,6 +96,12 @@ void api_shared_attach(struct api_shared *s, struct store *store)
     s->store = store;
 }
 
+const char *api_durability(const struct api_shared *s)
+{
+    /* relaxed: a text that never changes; which one it is now is all that is asked */
+    return atomic_load_explicit(&s->store->durability, memory_order_relaxed);
+}
+
 void api_shared_drain(struct api_shared *s)
 {
     /* release: who sees the flag sees what was written before it */

@@ -48,6 +48,9 @@ http_handler api_get_openapi;
 /** The template of a route for logs and labels; "other" for a request that found none. */
 const char *api_route_template(unsigned route);
 
+/** What an answered write is worth now. Owns: static. Thread: any. */
+const char *api_durability(const struct api_shared *s);
+
 /** The note of a request, made where there is none yet; NULL when memory is out. */
 struct api_note *api_note_get(struct http_request *request);
 

@@ -6,7 +6,7 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 
-enum { SHA256_BYTES = 32, FORMAT_VERSION = 1 };
+enum { SHA256_BYTES = 32, UUID_BYTES = 16, FORMAT_VERSION = 1 };
 
 static bool is_visible(char c)
 {
@@ -175,20 +175,57 @@ static bool fingerprint_make(const struct api_digest *d, const struct api_fields
     return is_good && digest_end(d, out, IDEM_FINGERPRINT_BYTES);
 }
 
+enum err api_scope_make(const struct api_digest *d, struct slice caller, struct slice account,
+                        struct slice key, uint8_t scope[IDEM_SCOPE_BYTES])
+{
+    const struct slice nul = SLICE("\0");
+
+    ASSERT(key.len > 0);
+    /* none of the three can hold a NUL, so the parts cannot be confused */
+    if (!digest_begin(d) || !digest_add(d, caller) || !digest_add(d, nul) || !digest_add(d, account) ||
+        !digest_add(d, nul) || !digest_add(d, key) || !digest_end(d, scope, IDEM_SCOPE_BYTES)) {
+        return ERR_NOMEM;
+    }
+    return ERR_OK;
+}
+
+enum err api_id_make(const struct api_digest *d, const uint8_t scope[IDEM_SCOPE_BYTES],
+                     char text[API_MADE_ID_BYTES])
+{
+    static const char hex[] = "0123456789abcdef";
+    uint8_t id[UUID_BYTES];
+    size_t at = 0;
+
+    /* a text of its own before it: an id is public, and a scope is what stored keys are found by */
+    if (!digest_begin(d) || !digest_add(d, SLICE("mywallet account id\0")) ||
+        !digest_add(d, slice_make((const char *)scope, IDEM_SCOPE_BYTES)) ||
+        !digest_end(d, id, sizeof(id))) {
+        return ERR_NOMEM;
+    }
+    id[6] = (uint8_t)(0x80 | (id[6] & 0x0f));
+    id[8] = (uint8_t)(0x80 | (id[8] & 0x3f));
+    for (size_t i = 0; i < sizeof(id); i++) {
+        if (i == 4 || i == 6 || i == 8 || i == 10) {
+            text[at++] = '-';
+        }
+        text[at++] = hex[id[i] >> 4];
+        text[at++] = hex[id[i] & 0x0f];
+    }
+    ASSERT(at == API_MADE_ID_BYTES);
+    return ERR_OK;
+}
+
 enum err api_idem_make(const struct api_digest *d, struct slice caller, struct slice account,
                        struct slice key, const struct api_fields *f, struct idem *out)
 {
-    const struct slice nul = SLICE("\0");
     struct idem idem = {.field_count = (uint8_t)f->count};
 
     ASSERT(f->count == f->names->count && key.len > 0);
     for (unsigned i = 0; i < f->count; i++) {
         idem.field_tags[i] = field_tag(f->list[i]);
     }
-    /* none of the three can hold a NUL, so the parts cannot be confused */
-    if (!digest_begin(d) || !digest_add(d, caller) || !digest_add(d, nul) ||
-        !digest_add(d, account) || !digest_add(d, nul) || !digest_add(d, key) ||
-        !digest_end(d, idem.scope, sizeof(idem.scope)) || !fingerprint_make(d, f, idem.fingerprint)) {
+    if (api_scope_make(d, caller, account, key, idem.scope) != ERR_OK ||
+        !fingerprint_make(d, f, idem.fingerprint)) {
         return ERR_NOMEM;
     }
     *out = idem;

@@ -67,6 +67,28 @@ void api_fields_text(struct api_fields *f, struct slice text);
 void api_fields_decimal(struct api_fields *f, const struct decimal *d);
 
 /**
+ * Make the digest of a key's scope: what api_idem_make puts into idem.scope.
+ *
+ * Errors:  ERR_NOMEM (the digest library's).
+ * Thread:  d's owner.
+ */
+MUST_CHECK enum err api_scope_make(const struct api_digest *d, struct slice caller,
+                                   struct slice account, struct slice key,
+                                   uint8_t scope[IDEM_SCOPE_BYTES]);
+
+/**
+ * Write the account id that a key without one makes: a UUID of version 8 over SHA-256 of a fixed text and the scope. The same key
+ * makes the same id for ever, also when the key itself has been forgotten.
+ *
+ * Errors:  ERR_NOMEM (the digest library's).
+ * Thread:  d's owner.
+ * Source:  RFC 9562, section 5.8.
+ */
+enum { API_MADE_ID_BYTES = 36 };
+MUST_CHECK enum err api_id_make(const struct api_digest *d, const uint8_t scope[IDEM_SCOPE_BYTES],
+                                char text[API_MADE_ID_BYTES]);
+
+/**
  * Make the digests of a key and its request, whose list must be complete.
  *
  * Units:   caller is the API key's name, "" without one; account is what the request acts on first, empty for none.

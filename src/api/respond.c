@@ -46,7 +46,7 @@ void api_answer_send(struct api_loop *l, struct http_request *request, struct ap
                        slice_of(a->content_type == NULL ? "application/json" : a->content_type));
     }
     if (api_operation_of_route(route) != API_OPERATION_NONE) {
-        api_answer_add(a, "Wallet-Durability", slice_of(l->shared->store->durability));
+        api_answer_add(a, "Wallet-Durability", slice_of(api_durability(l->shared)));
     }
     if (wants_retry_after(a->code)) {
         _Static_assert(API_RETRY_AFTER_SECONDS == 1, "the text says it too");
@@ -94,16 +94,25 @@ void api_refuse_code(struct api_loop *l, struct http_request *request, enum api_
     api_refuse(l, request, &(struct api_refusal){.code = code});
 }
 
-void api_answer_result(struct api_answer *a, const struct posting_result *result,
-                       char text[API_SEQ_BYTES_MAX])
+/* Write a number before text[at]. Returns: where it begins. */
+static size_t number_before(char *text, size_t at, uint64_t number)
 {
-    size_t at = API_SEQ_BYTES_MAX;
-    uint64_t seq = result->seq;
-
     do {
-        text[--at] = (char)('0' + seq % 10);
-        seq /= 10;
-    } while (seq > 0);
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return at;
+}
+
+void api_answer_result(struct api_loop *l, struct api_answer *a,
+                       const struct posting_result *result, char text[API_SEQ_BYTES_MAX])
+{
+    size_t at = number_before(text, API_SEQ_BYTES_MAX, result->seq);
+
+    if (l->shared->store->buckets > 0) {
+        text[--at] = ':';
+        at = number_before(text, at, result->bucket);
+    }
     api_answer_add(a, "Wallet-Seq", slice_make(text + at, API_SEQ_BYTES_MAX - at));
     a->is_replay = result->is_replay;
     if (result->is_replay) {
@@ -127,7 +136,7 @@ void api_refuse_result(struct api_loop *l, struct http_request *request,
         language = api_language(request, l->shared->options.default_language);
     }
     if (api_code_status(refusal.code) == 422) {
-        api_answer_result(&a, result, seq);
+        api_answer_result(l, &a, result, seq);
     }
     if (refusal.code == API_IDEMPOTENCY_KEY_REUSED) {
         api_differing_append(&differing, names, result->differing);

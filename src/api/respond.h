@@ -34,10 +34,13 @@ void api_refuse(struct api_loop *l, struct http_request *request, const struct a
 /** The same for a code without words about it. */
 void api_refuse_code(struct api_loop *l, struct http_request *request, enum api_code code);
 
-/** Add what the store's result says in headers: Wallet-Seq and Idempotent-Replayed. text outlives the sending. */
-enum { API_SEQ_BYTES_MAX = 20 };
-void api_answer_result(struct api_answer *a, const struct posting_result *result,
-                       char text[API_SEQ_BYTES_MAX]);
+/**
+ * Add what the store's result says in headers: Wallet-Seq (`number`, or `bucket:number` where the store keeps several
+ * journals) and Idempotent-Replayed. text outlives the sending.
+ */
+enum { API_SEQ_BYTES_MAX = 10 + 1 + 20 };
+void api_answer_result(struct api_loop *l, struct api_answer *a,
+                       const struct posting_result *result, char text[API_SEQ_BYTES_MAX]);
 
 /** Answer a write that the store refused; names are its route's, for the words of IDEMPOTENCY_KEY_REUSED. */
 void api_refuse_result(struct api_loop *l, struct http_request *request,

@@ -103,7 +103,7 @@ static void readiness_render(struct buf *out, const struct api_shared *s, bool i
     json_open_object(&w);
     member(&w, "status", is_well ? "ok" : "unavailable");
     member(&w, "store", s->store->name);
-    member(&w, "durability", s->store->durability);
+    member(&w, "durability", api_durability(s));
     if (checks != NULL) {
         json_key(&w, SLICE("checks"));
         json_open_array(&w);

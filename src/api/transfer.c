@@ -27,7 +27,7 @@ static void transfer_answer(struct api_call *call)
     char seq[API_SEQ_BYTES_MAX];
 
     api_render_transfer(api_body_begin(call->loop), &call->op.result);
-    api_answer_result(&a, &call->op.result, seq);
+    api_answer_result(call->loop, &a, &call->op.result, seq);
     api_answer_body(call->loop, call->request, &a);
 }
 

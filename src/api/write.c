@@ -90,7 +90,7 @@ struct api_refusal api_write_seal(struct api_call *call, enum err compiled, stru
     if (!w->has_key) {
         return API_FINE;
     }
-    if (api_idem_make(&call->loop->digest, SLICE(""), account, w->key, &w->fields, &call->idem) !=
+    if (api_idem_make(&call->loop->digest, API_CALLER, account, w->key, &w->fields, &call->idem) !=
         ERR_OK) {
         return (struct api_refusal){.code = API_STORE_UNAVAILABLE};
     }

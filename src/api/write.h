@@ -6,6 +6,9 @@
 #include "api/etag.h"
 #include "api/request.h"
 
+#define API_CALLER \
+    SLICE("") /* the name of the API key that a request came with: there are none yet */
+
 struct api_write {
     bool has_key;
     struct slice key;

@@ -51,6 +51,7 @@ struct config_entry {
     const char *env;      /* one more environment name, behind WALLET_…; or NULL */
     const char *env_port; /* an environment name that sets the port alone, behind all others; or NULL */
     bool is_secret; /* never shown, no flag; environment: WALLET_…_FILE names a file that holds it */
+    bool is_url; /* CONFIG_TEXT: may hold a password, behind a scheme and before an @, which is never shown */
     size_t offset; /* of its field in struct config */
 };
 

@@ -14,14 +14,15 @@ static struct config_set set_of(const struct config *config)
                                (struct config_source *)(uintptr_t)config->sources};
 }
 
-/* redis://user:password@host: what stands between the scheme and the last @ is nobody's business. */
+/* redis://user:password@host: what stands between the scheme, which may be forgotten, and the last @ is nobody's business. */
 static void append_masked_url(struct buf *out, const char *text)
 {
     const char *scheme = strstr(text, "://");
-    const char *at = scheme == NULL ? NULL : strrchr(scheme + 3, '@');
+    const char *secret = scheme == NULL ? text : scheme + 3;
+    const char *at = strrchr(secret, '@');
 
     if (at != NULL) {
-        buf_append(out, text, (size_t)(scheme + 3 - text));
+        buf_append(out, text, (size_t)(secret - text));
         buf_append_text(out, "***");
         buf_append_text(out, at);
     } else {
@@ -66,8 +67,10 @@ void config_set_print(const struct config_set *set, const char *file, struct buf
         buf_append_text(out, entry->name);
         buf_append_text(out, " = ");
         if (entry->is_secret) {
-            buf_append_text(out, "***");
-        } else if (entry->kind == CONFIG_TEXT) {
+            /* an empty one is none: that much may be known, and the file reads back as it was */
+            const char *text = (const char *)set->values + entry->offset;
+            buf_append_text(out, entry->kind == CONFIG_TEXT && text[0] == '\0' ? "" : "***");
+        } else if (entry->is_url) {
             append_masked_url(out, (const char *)set->values + entry->offset);
         } else {
             config_value_format(entry, set->values, out);
@@ -118,6 +121,9 @@ static void append_facts(const struct config_entry *entry, struct buf *out)
     }
     config_env_name(entry, name);
     buf_append_text(out, name);
+    if (entry->is_secret) {
+        buf_append_text(out, " (a file that holds it), or the configuration file");
+    }
     if (entry->env != NULL) {
         buf_append_text(out, ", ");
         buf_append_text(out, entry->env);
@@ -138,10 +144,13 @@ void config_set_help(const struct config_set *set, struct buf *out)
     for (size_t i = 0; i < set->count; i++) {
         const struct config_entry *entry = &set->entries[i];
 
-        if (entry->is_secret) {
-            continue; /* has no flag; the file and the environment alone set it */
+        if (entry->is_secret) { /* has no flag; the file and the environment alone set it */
+            buf_append_text(out, "  (no flag) ");
+            buf_append_text(out, entry->name);
+            buf_append_byte(out, '\n');
+        } else {
+            append_flag(entry, out);
         }
-        append_flag(entry, out);
         buf_append_text(out, "        ");
         buf_append_text(out, entry->help);
         buf_append_byte(out, '\n');

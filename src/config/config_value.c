@@ -30,7 +30,7 @@ static struct shown show(const struct config_entry *entry, struct slice text)
 {
     struct shown out = {.text = "(hidden)"};
 
-    if (entry->is_secret) {
+    if (entry->is_secret || entry->is_url) {
         return out;
     }
     memset(out.text, 0, sizeof(out.text));

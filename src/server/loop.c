@@ -31,6 +31,7 @@ struct loop {
     atomic_int told; /* enum loop_order; relaxed: the async carries the news, and nothing else goes with it */
     enum loop_order done; /* how far the orders were followed */
     bool is_http_stopped;
+    bool is_attached; /* the store works on this loop */
     bool has_thread;
     pthread_t thread;
     unsigned index;
@@ -97,8 +98,19 @@ static void on_after_poll(uv_check_t *handle)
 {
     struct loop *l = handle->data;
 
+    store_drain(&l->sink); /* what a store has answered on this loop waits for no other turn */
     store_flush(l->store, &l->sink);
     end_where_done(l);
+}
+
+/* No operation is out. The store's handles are closed, and the turn behind it runs their last callbacks, while the store is still there. */
+static void detach(struct loop *l)
+{
+    if (l->is_attached) {
+        store_detach(l->store, &l->sink);
+        l->is_attached = false;
+        (void)uv_run(&l->uv, UV_RUN_NOWAIT);
+    }
 }
 
 static void *run(void *ctx)
@@ -109,6 +121,7 @@ static void *run(void *ctx)
     (void)snprintf(name, sizeof(name), "mw-loop-%u", l->index % 1000);
     (void)pthread_setname_np(pthread_self(), name);
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
+    detach(l);
     l->on_done(l->on_done_ctx);
     return NULL;
 }
@@ -225,17 +238,23 @@ enum err loop_new(const struct loop_options *o, struct loop **out)
     if (e != ERR_OK) {
         goto fail_uv;
     }
-    e = metrics_shard_new(o->metrics, &shard); /* the registry's, used or not */
+    e = store_attach(l->store, &l->sink, &l->uv);
     if (e != ERR_OK) {
         goto fail_sink;
     }
+    l->is_attached = true;
+    e = metrics_shard_new(o->metrics, &shard); /* the registry's, used or not */
+    if (e != ERR_OK) {
+        goto fail_attached;
+    }
     e = api_loop_init(&l->api, o->shared, &l->sink, shard);
     if (e != ERR_OK) {
-        goto fail_sink;
+        goto fail_attached;
     }
     e = open_http(l, o);
     if (e != ERR_OK) {
         api_loop_fini(&l->api);
+        detach(l);
         store_sink_fini(&l->sink);
         close_uv(l);
         mem_free(l);
@@ -244,6 +263,8 @@ enum err loop_new(const struct loop_options *o, struct loop **out)
     *out = l;
     return ERR_OK;
 
+fail_attached:
+    detach(l);
 fail_sink:
     store_sink_fini(&l->sink);
 fail_uv:
@@ -282,6 +303,7 @@ void loop_free(struct loop *l)
             (void)uv_run(&l->uv, UV_RUN_NOWAIT);
         }
     }
+    detach(l);
     http_server_free(l->http);
     api_loop_fini(&l->api);
     store_sink_fini(&l->sink);

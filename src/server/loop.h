@@ -25,7 +25,7 @@ struct loop_options {
 enum loop_order { LOOP_RUN, LOOP_DRAIN, LOOP_STOP, LOOP_CUT }; /* each takes in those before it */
 
 /**
- * Prepare a loop; nothing is served yet.
+ * Prepare a loop and attach it to the store; nothing is served yet.
  *
  * Owns:    takes listen_fd in any case; *out is the caller's, freed by loop_free.
  * Errors:  ERR_NOMEM, ERR_IO.
@@ -43,8 +43,9 @@ void loop_tell(struct loop *l, enum loop_order order);
 void loop_join(struct loop *l);
 
 /**
- * Free a loop that is not running. Only after store_close: a thread of the store may be about to wake the sink of a
- * loop that has long had what it was to be woken for.
+ * Free a loop that is not running. One that ran has given itself back to the store; it is freed only after store_close: a thread
+ * of the store may be about to wake the sink of a loop that has long had what it was to be woken for. One that never ran is freed
+ * before store_close.
  */
 void loop_free(struct loop *l);
 

@@ -1,7 +1,7 @@
 /*
  * The order of a service: metrics are declared - the port is taken, so that a second server on it is refused before it
  * touches any file - the store is opened, whose lock refuses a second server on the folder - loops serve - a signal -
- * loops end - the store is closed - all is freed.
+ * loops end, each giving itself back to the store - the store is closed - all is freed.
  */
 #include "server/serve.h"
 
@@ -42,12 +42,20 @@ static void tell_start(const struct service *s)
               log_text("config", c->file[0] == '\0' ? "none" : c->file));
     log_event(LOG_INFO, "server.limits", log_u64("threads", s->loop_count),
               log_u64("connections", s->connections_max), log_u64("inbox", c->inbox),
-              log_u64("batch", c->batch), log_u64("readers", c->readers),
               log_u64("request_timeout_us", c->request_timeout_us),
               log_u64("head_timeout_us", c->head_timeout_us),
               log_u64("idle_timeout_us", c->idle_timeout_us),
-              log_u64("idempotency_ttl_us", c->idempotency_ttl_us),
-              log_u64("idempotency_max", c->idempotency_max));
+              log_u64("idempotency_ttl_us", c->idempotency_ttl_us));
+    if (s->choice->is_redis) {
+        log_event(LOG_INFO, "server.redis_limits", log_u64("pool_active", c->redis_pool_active),
+                  log_u64("pool_idle", c->redis_pool_idle), log_u64("depth", c->redis_depth),
+                  log_u64("pool_idle_timeout_us", c->redis_pool_idle_us),
+                  log_u64("timeout_us", c->redis_timeout_us), log_bool("sync", c->redis_sync),
+                  log_u64("wait_timeout_us", c->redis_wait_us));
+    } else {
+        log_event(LOG_INFO, "server.embedded_limits", log_u64("batch", c->batch),
+                  log_u64("readers", c->readers), log_u64("idempotency_max", c->idempotency_max));
+    }
     if (c->allow_remote) {
         log_event(LOG_WARN, "server.open_to_all",
                   log_text("why", "allow-remote is on: whoever reaches this port can move money"));
@@ -58,18 +66,44 @@ static void tell_start(const struct service *s)
     }
 }
 
-static void tell_ready(const struct service *s)
+static void tell_embedded(const struct service *s, const char *durability)
 {
-    char url[sizeof(s->config->listen) + 16];
     struct embedded_stats found;
 
-    url_make(s, url, sizeof(url));
     embedded_stats(s->store, &found);
     log_event(LOG_INFO, "server.store", log_text("store", s->store->name),
-              log_text("durability", s->store->durability), log_text("data", s->config->data),
+              log_text("durability", durability), log_text("data", s->config->data),
               log_u64("accounts", found.accounts), log_u64("records", found.seq),
               log_u64("idempotency_records", found.idempotency_records),
               log_u64("replayed", found.replayed), log_u64("open_us", found.open_us));
+}
+
+/* Where it is, and never with what password. */
+static void tell_redis(const struct service *s, const char *durability)
+{
+    struct redis_stats found;
+
+    redis_stats(s->store, &found);
+    log_event(LOG_INFO, "server.store", log_text("store", s->store->name),
+              log_text("durability", durability), log_text("address", found.address),
+              log_bool("tls", s->choice->redis.url.is_tls),
+              log_bool("sentinel", s->choice->redis.url.is_sentinel),
+              log_u64("buckets", s->store->buckets), log_u64("replicas", found.replicas),
+              log_u64("used_memory", found.used_memory), log_u64("max_memory", found.max_memory),
+              log_u64("open_us", found.open_us));
+}
+
+static void tell_ready(const struct service *s)
+{
+    char url[sizeof(s->config->listen) + 16];
+    const char *durability = atomic_load_explicit(&s->store->durability, memory_order_relaxed);
+
+    if (s->choice->is_redis) {
+        tell_redis(s, durability);
+    } else {
+        tell_embedded(s, durability);
+    }
+    url_make(s, url, sizeof(url));
     log_event(LOG_INFO, "server.ready", log_text("listen", url));
 }
 
@@ -188,13 +222,13 @@ static int live(struct service *s, struct life_facts *facts, const struct cli_in
     }
 }
 
-enum cli_exit serve(const struct config *config, struct currency default_currency,
-                    const struct cli_input *in)
+enum cli_exit serve(const struct config *config, const struct choice *choice,
+                    struct currency default_currency, const struct cli_input *in)
 {
     struct service s;
     struct life_facts facts = {.signals = 0};
     struct err_text why;
-    enum err e = service_init(&s, config, default_currency, &why);
+    enum err e = service_init(&s, config, choice, default_currency, &why);
     int code;
 
     if (e == ERR_INVALID) {

@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "config/config.h"
 #include "money/currency.h"
+#include "server/choice.h"
 
 /**
  * Serve until SIGTERM or SIGINT. SIGHUP reads the log level again.
@@ -15,7 +16,7 @@
  *          no clean way, it ends the process by _exit(2) and never returns.
  * Thread:  main, before there is any other; blocks signals for good.
  */
-enum cli_exit serve(const struct config *config, struct currency default_currency,
-                    const struct cli_input *in);
+enum cli_exit serve(const struct config *config, const struct choice *choice,
+                    struct currency default_currency, const struct cli_input *in);
 
 #endif

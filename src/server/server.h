@@ -4,7 +4,7 @@
 
 #include "cli/cli.h"
 
-/** Register serve, verify, config and version. Thread: main. */
+/** Register serve, verify, export, import, config and version. Thread: main. */
 void server_register(struct cli_table *table);
 
 #endif

@@ -22,7 +22,8 @@ static enum err declare(struct service *s, struct currency default_currency)
     enum err e = api_shared_init(&s->shared, &api, s->metrics);
 
     if (e == ERR_OK) {
-        e = embedded_metrics(s->metrics, &s->series);
+        e = s->choice->is_redis ? redis_metrics(s->metrics, &s->redis_series)
+                                : embedded_metrics(s->metrics, &s->series);
     }
     if (e == ERR_OK) {
         e = gauges_declare(s);
@@ -36,9 +37,10 @@ static enum err declare(struct service *s, struct currency default_currency)
 static void limit_connections(struct service *s)
 {
     const uint64_t wanted = s->config->connections;
-    const uint64_t fds = limits_raise(limits_fds(wanted, s->loop_count));
+    const uint64_t pool = s->choice->is_redis ? s->config->redis_pool_active : 0;
+    const uint64_t fds = limits_raise(limits_fds(wanted, s->loop_count) + pool);
 
-    s->connections_max = limits_connections(wanted, s->loop_count, fds);
+    s->connections_max = limits_connections(wanted, s->loop_count, fds > pool ? fds - pool : 0);
     if (s->connections_max < wanted) {
         log_event(LOG_WARN, "server.few_descriptors", log_u64("connections", wanted),
                   log_u64("possible", s->connections_max), log_u64("file_descriptors", fds),
@@ -46,12 +48,13 @@ static void limit_connections(struct service *s)
     }
 }
 
-enum err service_init(struct service *s, const struct config *config,
+enum err service_init(struct service *s, const struct config *config, const struct choice *choice,
                       struct currency default_currency, struct err_text *why)
 {
     enum err e;
 
-    *s = (struct service){.config = config, .loop_count = config_thread_count(config)};
+    *s = (struct service){
+        .config = config, .choice = choice, .loop_count = config_thread_count(config)};
     ASSERT(s->loop_count <= SERVICE_LOOPS_MAX);
     err_text_set(why, "out of memory");
     e = watch_open(&s->watch);
@@ -117,9 +120,17 @@ static void end_of_task(struct service *s)
     watch_poke(&s->watch);
 }
 
-static void *open_store(void *ctx)
+static enum err open_redis(struct service *s)
 {
-    struct service *s = ctx;
+    struct redis_options options = s->choice->redis;
+
+    options.metrics = s->metrics;
+    options.series = &s->redis_series;
+    return redis_open(&options, &s->store, &s->open_why);
+}
+
+static enum err open_embedded(struct service *s)
+{
     const struct embedded_options options = {
         .dir = s->config->data,
         .inbox_max = (uint32_t)s->config->inbox,
@@ -133,7 +144,14 @@ static void *open_store(void *ctx)
         .on_fatal_ctx = s,
     };
 
-    s->open_err = embedded_open(&options, &s->store, &s->open_why);
+    return embedded_open(&options, &s->store, &s->open_why);
+}
+
+static void *open_store(void *ctx)
+{
+    struct service *s = ctx;
+
+    s->open_err = s->choice->is_redis ? open_redis(s) : open_embedded(s);
     end_of_task(s);
     return NULL;
 }

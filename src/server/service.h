@@ -9,18 +9,23 @@
 #include "api/api.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
+#include "server/choice.h"
 #include "server/loop.h"
 #include "server/watch.h"
 #include "store/embedded/embedded.h"
+#include "store/redis/metrics.h"
+#include "store/redis/shared.h"
 
 enum { SERVICE_LOOPS_MAX = 64 };
 
 /** Thread: main, but for what says otherwise. */
 struct service {
-    const struct config *config; /* borrowed */
+    const struct config *config; /* borrowed, like choice */
+    const struct choice *choice;
     struct watch watch;
     struct metrics *metrics;
-    struct embedded_metrics series;
+    struct embedded_metrics series; /* one of these two, by choice */
+    struct redis_series redis_series;
     struct api_shared shared;
     unsigned loop_count;
     uint64_t connections_max;
@@ -39,12 +44,13 @@ struct service {
 /**
  * Declare the metrics and take the port; nothing on disk is touched.
  *
- * Owns:    borrows config; *s is freed by service_fini.
+ * Owns:    borrows config and choice; *s is freed by service_fini.
  * Errors:  ERR_INVALID an address that is none; ERR_BUSY the port is taken; ERR_IO, ERR_NOMEM. *why says which; *s is then
  *          the zero value.
  */
 MUST_CHECK enum err service_init(struct service *s, const struct config *config,
-                                 struct currency default_currency, struct err_text *why);
+                                 const struct choice *choice, struct currency default_currency,
+                                 struct err_text *why);
 
 /** Start opening or closing the store on the task's thread; watch_poke and is_task_done tell the end. Errors: ERR_NOMEM. */
 MUST_CHECK enum err service_open_store(struct service *s);

@@ -16,6 +16,17 @@ TEST_DEADLINE_S = 60
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "deadline(seconds): this test's own deadline instead of the usual one")
+    config.addinivalue_line("markers", "embedded: about the store in the data folder; not run with MYWALLET_STORE=redis")
+    config.addinivalue_line("markers", "redis: about the store in Redis; run only with MYWALLET_STORE=redis")
+
+
+def pytest_collection_modifyitems(config, items):
+    """A test of the other store is no test here: it is left out, not skipped."""
+    other = "embedded" if harness.STORE == "redis" else "redis"
+    out = [item for item in items if item.get_closest_marker(other)]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if not item.get_closest_marker(other)]
 
 
 def pytest_sessionstart(session):
@@ -53,6 +64,7 @@ def _stop_all(servers):
             failure = failure or e
         finally:
             s.reap()
+            s.end_redis()
     if failure is not None:
         raise failure
 

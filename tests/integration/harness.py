@@ -1,9 +1,13 @@
 """What every test here speaks: a server of the real binary, a raw HTTP client, and the rules that hold for every answer.
 
+MYWALLET_STORE=redis runs the same tests on the Redis store: each server then has a redis-server of its own.
+
 No float is made anywhere: JSON numbers stay text (class Num), amounts are compared as text or as integers of minor units.
 """
 
+import atexit
 import ctypes
+import functools
 import json
 import os
 import re
@@ -15,6 +19,7 @@ import subprocess
 import time
 
 HOST = "127.0.0.1"
+STORE = os.environ.get("MYWALLET_STORE") or "embedded"
 START_DEADLINE_S = 30
 STOP_DEADLINE_S = 40
 READ_DEADLINE_S = 20
@@ -133,6 +138,38 @@ def minor(text, currency="CNY"):
     return int(text.replace(".", ""))
 
 
+@functools.total_ordering
+class Seq:
+    """A position: a number, or `bucket:number` where the store keeps several journals. Two of different journals have no order."""
+
+    def __init__(self, text):
+        match = re.fullmatch(r"(?:(0|[1-9]\d*):)?(0|[1-9]\d*)", text)
+        assert match, repr(text)
+        self.has_bucket = match.group(1) is not None
+        self.bucket, self.number = int(match.group(1) or 0), int(match.group(2))
+
+    def __eq__(self, other):
+        return (self.bucket, self.number) == (other.bucket, other.number)
+
+    def __hash__(self):
+        return hash((self.bucket, self.number))
+
+    def __lt__(self, other):
+        assert self.bucket == other.bucket, f"{self} and {other} are of two journals"
+        return self.number < other.number
+
+    def __repr__(self):
+        return f"{self.bucket}:{self.number}"
+
+
+def rise(seqs):
+    """Do the positions of each journal rise, in the order given?"""
+    journals = {}
+    for seq in seqs:
+        journals.setdefault(seq.bucket, []).append(seq)
+    return all(a < b for journal in journals.values() for a, b in zip(journal, journal[1:]))
+
+
 class Answer:
     """One HTTP answer: status, headers in order, body bytes."""
 
@@ -173,7 +210,7 @@ class Answer:
 
     @property
     def seq(self):
-        return int(self.header("Wallet-Seq"))
+        return Seq(self.header("Wallet-Seq"))
 
     @property
     def replayed(self):
@@ -186,7 +223,7 @@ class Answer:
 WRITE = re.compile(r"\A/api/v1/(wallet|transfers|wallet/[^/?]+/(credit|debit))\Z")
 
 
-def check(answer, method, target):
+def check(answer, method, target, store=STORE, durability=("fsync",)):
     """What holds for every answer, whatever was asked. Returns the answer."""
     a = answer
     path = target.split("?", 1)[0]
@@ -211,8 +248,8 @@ def check(answer, method, target):
     if a.status in (429, 503) or (a.status == 409 and a.code == "IDEMPOTENCY_IN_PROGRESS"):
         assert re.fullmatch(r"\d+", a.header("Retry-After") or ""), a
     if method == "POST" and WRITE.match(path) and (a.status // 100 == 2 or a.status == 422):
-        assert re.fullmatch(r"[1-9]\d*|0", a.header("Wallet-Seq") or ""), a
-        assert a.header("Wallet-Durability") == "fsync", a
+        assert a.seq.has_bucket == (store == "redis"), a
+        assert a.header("Wallet-Durability") in durability, a
     if a.status // 100 == 2 and method != "POST":
         assert a.header("Wallet-Seq") is None, a
     return a
@@ -337,8 +374,9 @@ class Conn:
 class Client:
     """A keep-alive client that applies `check` to each answer."""
 
-    def __init__(self, port, timeout=READ_DEADLINE_S, host=HOST):
+    def __init__(self, port, timeout=READ_DEADLINE_S, host=HOST, store=STORE, durability=("fsync",)):
         self.port, self.timeout, self.host = port, timeout, host
+        self.store, self.durability = store, durability
         self.conn = None
 
     def close(self):
@@ -377,7 +415,8 @@ class Client:
         if body is not None and not isinstance(body, bytes):
             body = (body if type(body) is str else dump(body)).encode("utf-8")
         a = self.exchange(method, target, build(method, target, body, headers))
-        return check(a, method, target if isinstance(target, str) else target.decode("latin-1"))
+        target = target if isinstance(target, str) else target.decode("latin-1")
+        return check(a, method, target, self.store, self.durability)
 
     def get(self, target, **kw):
         return self.request("GET", target, **kw)
@@ -485,10 +524,105 @@ def run(*args, env=None, timeout=60, cwd=None):
     )
 
 
-class Server:
-    """One `mywallet serve` on a free loopback port, with its own folder."""
+_redises = []
 
-    def __init__(self, folder, *flags, env=None, port=None, listen=HOST, wait=True, verify=True, listen_flag=True):
+
+@atexit.register
+def _end_redises():
+    for redis in _redises:
+        redis.end()
+
+
+class Redis:
+    """One redis-server on a free loopback port, with its own folder; each write is synced unless the flags say otherwise."""
+
+    FLAGS = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
+
+    def __init__(self, folder, *flags):
+        self.folder = str(folder)
+        self.flags = flags or self.FLAGS
+        self.proc, self.port = None, None
+        os.makedirs(self.folder, exist_ok=True)
+        _redises.append(self)
+        self.start()
+
+    @property
+    def address(self):
+        return f"{HOST}:{self.port}"
+
+    def argv(self, port):
+        return ["redis-server", "--bind", HOST, "--port", str(port), "--dir", self.folder, "--daemonize", "no", *self.flags]
+
+    def start(self):
+        """Start it; after the first time on the same port and folder."""
+        assert self.proc is None
+        for _ in range(3):
+            port = self.port or free_port()
+            with open(os.path.join(self.folder, "log"), "ab") as log:
+                self.proc = subprocess.Popen(
+                    self.argv(port),
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, preexec_fn=_die_with_parent,
+                )
+            end = time.monotonic() + START_DEADLINE_S
+            while self.proc.poll() is None:
+                assert time.monotonic() < end, "redis-server does not answer"
+                try:
+                    answer = self.say(port, "PING")
+                except RuntimeError as e:
+                    answer = str(e)
+                except (OSError, EOFError):
+                    answer = ""
+                if answer == "PONG" or answer.startswith("NOAUTH"):
+                    self.port = port
+                    return self
+                time.sleep(0.005)
+            self.end()
+        with open(os.path.join(self.folder, "log"), encoding="utf-8", errors="replace") as log:
+            raise AssertionError(f"redis-server does not start:\n{log.read()[-4000:]}")
+
+    def say(self, port, *words):
+        """One command on a connection of its own; the reply as str, int, list or None."""
+        with socket.create_connection((HOST, port), timeout=10) as s, s.makefile("rwb") as f:
+            f.write(b"*%d\r\n" % len(words))
+            for word in words:
+                word = word if isinstance(word, bytes) else str(word).encode()
+                f.write(b"$%d\r\n%s\r\n" % (len(word), word))
+            f.flush()
+            return self._reply(f)
+
+    def _reply(self, f):
+        line = f.readline()
+        if not line.endswith(b"\r\n"):
+            raise EOFError(line)
+        kind, rest = line[:1], line[1:-2].decode("utf-8", "replace")
+        if kind == b"+":
+            return rest
+        if kind == b"-":
+            raise RuntimeError(rest)
+        if kind == b":":
+            return int(rest)
+        if int(rest) < 0:
+            return None
+        if kind == b"$":
+            return f.read(int(rest) + 2)[:-2].decode("utf-8", "replace")
+        return [self._reply(f) for _ in range(int(rest))]
+
+    def call(self, *words):
+        return self.say(self.port, *words)
+
+    def end(self):
+        """kill -9: what it answered is on disk."""
+        if self.proc is not None:
+            if self.proc.poll() is None:
+                self.proc.kill()
+            self.proc.wait()
+            self.proc = None
+
+
+class Server:
+    """One `mywallet serve` on a free loopback port, with its own folder, and on Redis with its own redis-server unless it is given one."""
+
+    def __init__(self, folder, *flags, env=None, port=None, listen=HOST, wait=True, verify=True, listen_flag=True, redis=None):
         self.folder = str(folder)
         self.data = os.path.join(self.folder, "data")
         self.log_path = os.path.join(self.folder, "log")
@@ -497,7 +631,14 @@ class Server:
         self.fixed_port, self.verify = port, verify
         self.proc, self.port = None, None
         os.makedirs(self.folder, exist_ok=True)
+        self.own_redis = Redis(os.path.join(self.folder, "redis")) if redis is None and STORE == "redis" else None
+        self.redis = redis or self.own_redis
         self.start(wait)
+
+    @property
+    def place(self):
+        """The environment that says where the ledger is."""
+        return {} if self.redis is None else {"REDIS_ADDR": self.redis.address}
 
     def start(self, wait=True):
         assert self.proc is None
@@ -514,7 +655,7 @@ class Server:
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=log,
-                    env=clean_env(self.env),
+                    env=clean_env({**self.place, **(self.env or {})}),
                     cwd=self.folder,
                     preexec_fn=_die_with_parent,
                 )
@@ -560,7 +701,7 @@ class Server:
             return f.read().decode("utf-8", "replace")
 
     def client(self, **kw):
-        return Client(self.port, **kw)
+        return Client(self.port, store="redis" if self.redis else "embedded", **kw)
 
     def conn(self, **kw):
         return Conn(self.port, **kw)
@@ -587,7 +728,7 @@ class Server:
         self.reap()
 
     def stop(self):
-        """A clean stop: exit code 0, and the folder verifies."""
+        """A clean stop: exit code 0, and the ledger verifies."""
         if self.proc is None:
             return
         try:
@@ -605,7 +746,7 @@ class Server:
             self.check_data()
 
     def check_data(self):
-        done = run("verify", "--data", self.data)
+        done = run("verify", *([] if self.redis else ["--data", self.data]), env=self.place)
         assert done.returncode == 0, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
 
     def restart(self, hard=False):
@@ -616,8 +757,14 @@ class Server:
             self.stop()
         return self.start()
 
+    def end_redis(self):
+        """End the redis-server that was started for this server alone."""
+        if self.own_redis is not None:
+            self.own_redis.end()
+
     def remove(self):
         self.reap()
+        self.end_redis()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

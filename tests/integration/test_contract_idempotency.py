@@ -1,5 +1,9 @@
 """The idempotency key: its grammar, its scope, what is stored, and that a replay is the first answer to the byte."""
 
+import hashlib
+import re
+import uuid
+
 import pytest
 
 from harness import Num, dump, fails, fresh, fresh_key, ok
@@ -154,6 +158,55 @@ class TestReplay:
         assert "amount" in r.message
         assert [c.balance(x).body for x in ("a", "b", "new")] == balances
         assert [c.whole_history(x) for x in ("a", "b", "new")] == histories
+        c.close()
+
+
+class TestOpening:
+    """A key without an account_id names an account all the same: every try means this one."""
+
+    def test_each_try_gives_the_same_account(self, c):
+        key = fresh_key()
+        first = ok(c.open(key=key), 201)
+        same(first, c.open(key=key))
+        same(first, c.open(key=f'"{key}"', lang="en"))
+        a = first.json["account_id"]
+        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", a), a
+        assert ok(c.open(key=fresh_key()), 201).json["account_id"] != a
+        r = fails(c.open(key=key, currency="JPY"), 422, "IDEMPOTENCY_KEY_REUSED")
+        assert "currency" in r.message and "account_id" not in r.message
+        r = fails(c.open(key=key, overdraft_limit=Num("1"), metadata={}), 422, "IDEMPOTENCY_KEY_REUSED")
+        assert "overdraft_limit" in r.message and "metadata" in r.message
+
+    def test_a_try_that_was_never_heard_of_opens_it(self, c):
+        """The name is made of the key alone: who opens it by hand has it, and the key finds it taken, as after its own time."""
+        key = fresh_key()
+        scope = hashlib.sha256(b"\0\0" + key.encode()).digest()[:16]
+        digits = bytearray(hashlib.sha256(b"mywallet account id\0" + scope).digest()[:16])
+        digits[6], digits[8] = 0x80 | digits[6] & 0x0F, 0x80 | digits[8] & 0x3F
+        a = str(uuid.UUID(bytes=bytes(digits)))
+        ok(c.open(a), 201)
+        fails(c.open(key=key), 409, "ACCOUNT_EXISTS")
+        fails(c.open(key=key), 409, "ACCOUNT_EXISTS")
+        assert ok(c.credit(a, "1")).json["balance"] == "1.00"
+
+    def test_a_key_with_an_account_id_is_another_one(self, c):
+        key, a = fresh_key(), fresh()
+        one, two = ok(c.open(key=key), 201), ok(c.open(a, key=key), 201)
+        assert not two.replayed and one.json["account_id"] != a
+        same(one, c.open(key=key))
+        same(two, c.open(a, key=key))
+
+    @pytest.mark.parametrize("hard", [False, True], ids=["stop", "kill"])
+    def test_across_a_restart(self, server, hard):
+        s = server()
+        c = s.client()
+        key = fresh_key()
+        first = ok(c.open(key=key, metadata={"k": "v"}), 201)
+        ok(c.credit(first.json["account_id"], "5"))
+        s.restart(hard)
+        c.port = s.port
+        c.close()
+        same(first, c.open(key=key, metadata={"k": "v"}))
         c.close()
 
 

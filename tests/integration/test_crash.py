@@ -18,6 +18,8 @@ import pytest
 import harness
 from harness import Closed, Server, fresh_key, minor, ok
 
+pytestmark = pytest.mark.embedded
+
 SCALE = int(os.environ.get("FAULT_SCALE", "100"))
 CALLS = ("pwrite64", "fdatasync", "fsync", "ftruncate", "unlink", "rename")
 FILE_CALLS = ",".join(CALLS)

@@ -12,6 +12,8 @@ import pytest
 
 import harness
 from harness import Closed, Server, ok, run
+
+pytestmark = pytest.mark.embedded
 from test_crash import Op, run_ops
 
 SCALE = int(os.environ.get("FAULT_SCALE", "100"))

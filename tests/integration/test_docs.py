@@ -77,7 +77,7 @@ def test_metrics_of_the_operations_page_exist():
         named |= set(re.findall(r"`((?:http|wallet)_\w+)", line.split("|")[1] if line.startswith("|") else ""))
     sources = "".join(
         read(os.path.join(folder, f))
-        for folder in ("src/api", "src/server", "src/store/embedded", "src/metrics")
+        for folder in ("src/api", "src/server", "src/store/embedded", "src/store/redis", "src/metrics")
         for f in os.listdir(os.path.join(ROOT, folder))
         if f.endswith(".c")
     )
@@ -86,7 +86,7 @@ def test_metrics_of_the_operations_page_exist():
         assert f'"{name}"' in sources or name + "{" in sources, name
 
 
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/architecture.md", "docs/hacking.md", "docs/operations.md"])
+@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md", "docs/architecture.md", "docs/hacking.md", "docs/locks.md", "docs/operations.md", "docs/redis.md"])
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", read(page)):
         assert os.path.exists(os.path.join(ROOT, os.path.dirname(page), target)), target

@@ -10,6 +10,8 @@ import time
 import pytest
 
 from harness import Closed, Server, fresh, ok
+
+pytestmark = pytest.mark.embedded
 from test_crash import Op, Strace, check_ops, reopen_and_check, thread_of
 
 MIB = 1024 * 1024

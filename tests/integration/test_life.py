@@ -185,6 +185,7 @@ class TestDrain:
 
 
 class TestOnlyOne:
+    @pytest.mark.embedded
     def test_a_second_server_on_the_same_folder(self, server):
         s = server()
         c = s.client()
@@ -313,6 +314,7 @@ class TestConfiguration:
 
     def test_start_up_says_what_it_is(self, server):
         s = server()
+        until(lambda: "server.ready" in s.log(), why="it answers, and never said so")
         text = s.log() + s.out()
         assert str(s.port) in text and "fsync" in text, text
 
@@ -355,6 +357,7 @@ class TestVerify:
         s.start()
         c.close()
 
+    @pytest.mark.embedded
     def test_it_sees_a_changed_amount(self, server):
         """A ledger edited by hand, consistently in one row only, does not verify."""
         import sqlite3

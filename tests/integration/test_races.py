@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from harness import Client, Closed, build, check, fails, fresh, fresh_key, minor, money, ok
+from harness import STORE, Client, Closed, build, check, fails, fresh, fresh_key, minor, money, ok
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +20,7 @@ def busy(tmp_path_factory):
         s.stop()
     finally:
         s.reap()
+        s.end_redis()
 
 
 def at_once(port, count, call):
@@ -259,7 +260,8 @@ class TestCrossing:
 class TestOverload:
     def test_a_full_inbox_refuses_and_applies_nothing(self, server):
         """503 means surely not applied: the balance is exactly what was answered 200."""
-        s = server("--inbox", "16", "--batch", "1", "--threads", "2")
+        narrow = ["--redis-pool-active", "2", "--redis-depth", "1"] if STORE == "redis" else ["--batch", "1"]
+        s = server("--inbox", "16", "--threads", "2", *narrow)
         c = s.client()
         ok(c.credit("hot", "1"))
         one = build("POST", "/api/v1/wallet/hot/credit", b'{"amount":1}')
@@ -280,6 +282,7 @@ class TestOverload:
         conserved(c, ["hot"])
         c.close()
 
+    @pytest.mark.embedded
     def test_a_full_key_index_refuses_new_keys_and_forgets_none(self, server):
         s = server("--idempotency-max", "1000")
         c = s.client()

@@ -164,9 +164,9 @@ CASES += [
     ("arrows in a circle", with_arrows(lambda t: t.replace("base:\n", "base: money\n", 1)),
      [("src/arrows", 4, "arrow"), ]),
     ("an arrow that may never be", with_arrows(lambda t: t.replace("http: tls", "http: ledger tls", 1)),
-     [("src/arrows", 14, "arrow")]),
+     [("src/arrows", 15, "arrow")]),
     ("an arrow to the server", with_arrows(lambda t: t.replace("main: server cli base", "main: server cli base\nx: server", 1)),
-     [("src/arrows", 20, "arrow")]),
+     [("src/arrows", 21, "arrow")]),
 ]
 
 

@@ -71,6 +71,13 @@ static void fill_opened(struct store_op *op)
     op->result.opened.id = opened_id;
 }
 
+static void fill_far(struct store_op *op)
+{
+    fill_opened(op);
+    op->result.seq = UINT64_MAX;
+    op->result.bucket = UINT32_MAX;
+}
+
 static void opening_answers_201_with_location(void **state)
 {
     struct fake *f = *state;
@@ -106,6 +113,55 @@ static void note_idem(struct store_op *op)
 {
     seen = *op->posting.idem;
     fill_opened(op);
+}
+
+/* The id is a stored format: yesterday's try must be asked for by today's. */
+static void a_key_makes_the_same_id_at_each_try(void **state)
+{
+    struct fake *f = *state;
+    char first[UUID_TEXT_BYTES];
+
+    f->store.fill = fill_opened;
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", "Idempotency-Key: k", "{}");
+    assert_int_equal(opened_id.len, UUID_TEXT_BYTES);
+    memcpy(first, opened_id.ptr, sizeof(first));
+    assert_memory_equal(first, "08c80c98-d1c1-8213-a781-2a23cfb0201b", sizeof(first));
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", "Idempotency-Key: \"k\"",
+                  "{\"overdraft_limit\":5}");
+    assert_memory_equal(first, opened_id.ptr, sizeof(first));
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", "Idempotency-Key: K", "{}");
+    assert_memory_not_equal(first, opened_id.ptr, sizeof(first));
+}
+
+/* In a store of several journals the position names the one. */
+static void a_position_names_its_journal(void **state)
+{
+    struct fake *f = *state;
+
+    f->store.fill = fill_opened;
+    f->store.store.buckets = 4096;
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", NULL, "{}");
+    assert_string_equal(fake_field(f, "Wallet-Seq"), "0:9");
+    f->store.fill = fill_far;
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", NULL, "{}");
+    assert_string_equal(fake_field(f, "Wallet-Seq"), "4294967295:18446744073709551615");
+    f->store.store.buckets = 0;
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", NULL, "{}");
+    assert_string_equal(fake_field(f, "Wallet-Seq"), "18446744073709551615");
+}
+
+/* What an answer is worth is asked for at each answer. */
+static void durability_is_that_of_now(void **state)
+{
+    struct fake *f = *state;
+
+    f->store.fill = fill_opened;
+    atomic_store(&f->store.store.durability, "replicated");
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", NULL, "{}");
+    assert_string_equal(fake_field(f, "Wallet-Durability"), "replicated");
+    atomic_store(&f->store.store.durability, "fsync");
+    fake_exchange(f, HTTP_POST, "/api/v1/wallet", NULL, "{}");
+    assert_string_equal(fake_field(f, "Wallet-Durability"), "fsync");
 }
 
 static void a_made_id_is_no_part_of_the_request(void **state)
@@ -243,6 +299,9 @@ int main(void)
         WITH_FAKE(an_account_is_shown_whole),
         WITH_FAKE(opening_answers_201_with_location),
         WITH_FAKE(without_an_id_one_is_made),
+        WITH_FAKE(a_key_makes_the_same_id_at_each_try),
+        WITH_FAKE(a_position_names_its_journal),
+        WITH_FAKE(durability_is_that_of_now),
         WITH_FAKE(a_made_id_is_no_part_of_the_request),
         WITH_FAKE(opening_is_strict),
         WITH_FAKE(accounts_come_in_pages),
