@@ -148,14 +148,16 @@ class Server(Process):
 class Wallet(Server):
     """The service on a folder."""
 
-    def __init__(self, binary, folder, logs, threads=1):
+    def __init__(self, binary, folder, logs, threads=1, redis=None):
         os.makedirs(logs, exist_ok=True)
         port = free_port()
         self.folder = folder
+        env = {"PATH": os.environ.get("PATH", "/usr/bin:/bin")}
+        if redis is not None:
+            env["REDIS_ADDR"] = f"{HOST}:{redis.port}"
         super().__init__(
             [binary, "serve", "--listen", f"{HOST}:{port}", "--data", folder, "--threads", str(threads)],
-            port, "/readyz", os.path.join(logs, f"wallet-{port}.log"),
-            env={"PATH": os.environ.get("PATH", "/usr/bin:/bin")},
+            port, "/readyz", os.path.join(logs, f"wallet-{port}.log"), env=env,
         )
 
     def log_fields(self, event):
@@ -165,6 +167,38 @@ class Wallet(Server):
         if not lines:
             raise Failed(f"the log has no line about {event}")
         return dict(part.split("=", 1) for part in lines[-1].split() if "=" in part)
+
+
+class Redis(Process):
+    """A server of its own: append-only file, synced before each answer."""
+
+    def __init__(self, folder, log):
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        self.port = free_port()
+        super().__init__(
+            ["redis-server", "--port", str(self.port), "--bind", HOST, "--dir", folder, "--save", "",
+             "--appendonly", "yes", "--appendfsync", "always", "--auto-aof-rewrite-percentage", "0"], log,
+        )
+        try:
+            end = time.monotonic() + START_DEADLINE_S
+            while not self._answers():
+                self.check()
+                if time.monotonic() > end:
+                    raise Failed("redis-server is not ready")
+                time.sleep(0.01)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _answers(self):
+        try:
+            return self.cli("PING").strip() == "PONG"
+        except Failed:
+            return False
+
+    def cli(self, *words):
+        return run(["redis-cli", "-h", HOST, "-p", str(self.port), *words])
 
 
 NGINX_CONFIG = """
