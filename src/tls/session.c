@@ -310,6 +310,8 @@ enum err tls_write(struct tls_session *s, const void *bytes, size_t len)
         case SSL_ERROR_WANT_READ:
             break;
         default:
+            /* the records that were made: the caller counts on none of them having left */
+            (void)BIO_reset(s->out);
             return break_off(s, NULL);
         }
     }

@@ -50,7 +50,7 @@ bool tls_is_ready(const struct tls_session *s);
 MUST_CHECK enum err tls_feed(struct tls_session *s, const void *bytes, size_t len,
                              struct buf *plain, struct err_text *why);
 
-/** Plain text for the peer; kept until the handshake is over. Errors: ERR_NOMEM, ERR_IO (broken, or after tls_end). */
+/** Plain text for the peer; kept until the handshake is over. Errors: ERR_NOMEM, ERR_IO (broken, or after tls_end): nothing of it is ever sent. */
 MUST_CHECK enum err tls_write(struct tls_session *s, const void *bytes, size_t len);
 
 /** Append to *wire what is to be sent to the peer now (the first flight of the handshake too). Errors: ERR_FULL, ERR_NOMEM of *wire; nothing is lost. */
