@@ -43,14 +43,25 @@ static bool is_bad(struct slice status)
     return !slice_equal(status, SLICE("ok"));
 }
 
-/* slave0:ip=…,port=…,state=online,offset=…,lag=… : one that is still fed its first copy counts for nothing. */
-static bool is_replica_online(struct slice key, struct slice value)
+static bool is_replica(struct slice key)
 {
     uint64_t number;
 
     return slice_starts_with(key, SLICE("slave")) &&
-           number_read(slice_make(key.ptr + 5, key.len - 5), &number) && value.len > 0 &&
-           memmem(value.ptr, value.len, ",state=online,", 14) != NULL;
+           number_read(slice_make(key.ptr + 5, key.len - 5), &number);
+}
+
+/*
+ * slave0:ip=…,port=…,state=online,offset=…,lag=… : one that is still fed its first copy is in no step; it is "online" as soon
+ * as that has left, and has it when it first acknowledges something (offset).
+ */
+static bool is_in_step(struct slice value)
+{
+    const struct slice mark = SLICE(",state=online,offset=");
+    const char *at = value.len > 0 ? memmem(value.ptr, value.len, mark.ptr, mark.len) : NULL;
+
+    return at != NULL && at + mark.len < value.ptr + value.len && at[mark.len] >= '1' &&
+           at[mark.len] <= '9';
 }
 
 static void info_number(struct check_facts *facts, struct slice key, struct slice value)
@@ -68,6 +79,7 @@ static void info_number(struct check_facts *facts, struct slice key, struct slic
         {"evicted_keys", offsetof(struct check_facts, evicted_keys)},
         {"maxclients", offsetof(struct check_facts, max_clients)},
         {"aof_enabled", offsetof(struct check_facts, has_aof)},
+        {"min_slaves_good_slaves", offsetof(struct check_facts, good_replicas)},
     };
 
     for (unsigned i = 0; i < ARRAY_LEN(numbers); i++) {
@@ -97,8 +109,9 @@ static void info_pair(struct check_facts *facts, struct slice key, struct slice 
         facts->is_aof_rewrite_bad = is_bad(value);
     } else if (slice_equal(key, SLICE("rdb_last_bgsave_status"))) {
         facts->is_save_bad = is_bad(value);
-    } else if (is_replica_online(key, value)) {
-        facts->replicas++;
+    } else if (is_replica(key)) {
+        facts->connected++;
+        facts->replicas += is_in_step(value);
     } else {
         info_number(facts, key, value);
     }
@@ -108,7 +121,7 @@ enum err check_info(struct check_facts *facts, struct slice info)
 {
     const char *at = info.ptr, *end = info.ptr + info.len;
 
-    facts->replicas = 0;
+    facts->connected = facts->replicas = 0;
     while (at < end) {
         const char *eol = memchr(at, '\n', (size_t)(end - at));
         const char *next = eol == NULL ? end : eol + 1;
@@ -138,6 +151,10 @@ void check_config(struct check_facts *facts, struct slice name, struct slice val
         facts->is_fsync_off_on_rewrite = !slice_equal(value, SLICE("no"));
     } else if (slice_equal(name, SLICE("min-replicas-to-write"))) {
         (void)number_read(value, &facts->min_replicas);
+    } else if (slice_equal(name, SLICE("save"))) {
+        facts->has_saves = value.len > 0;
+    } else if (slice_equal(name, SLICE("stop-writes-on-bgsave-error"))) {
+        facts->is_stopped_by_save = slice_equal(value, SLICE("yes"));
     } else if (slice_equal(name, SLICE("busy-reply-threshold"))) {
         (void)number_read(value, &facts->busy_ms);
     } else if (slice_equal(name, SLICE("timeout"))) {
@@ -156,10 +173,10 @@ enum redis_durability check_durability(const struct check_facts *facts,
     if (facts->fsync == CHECK_FSYNC_EVERYSEC || facts->is_fsync_off_on_rewrite) {
         return REDIS_AOF_EVERYSEC;
     }
-    if (facts->replicas > 0) {
-        return options->is_synchronous ? REDIS_REPLICATED : REDIS_ASYNC_REPLICATED;
+    if (options->is_synchronous && facts->replicas > 0) {
+        return REDIS_REPLICATED;
     }
-    return options->url.is_sentinel ? REDIS_ASYNC_REPLICATED : REDIS_FSYNC;
+    return facts->connected > 0 || options->url.is_sentinel ? REDIS_ASYNC_REPLICATED : REDIS_FSYNC;
 }
 
 uint64_t check_budget(const struct redis_options *options)
@@ -188,7 +205,7 @@ static void say_weak(const struct check_facts *facts, const struct redis_options
         mend = "set \"appendfsync always\" on the server";
     } else if (facts->is_fsync_off_on_rewrite) {
         mend = "set \"no-appendfsync-on-rewrite no\" on the server";
-    } else if (facts->replicas > 0 || options->url.is_sentinel) {
+    } else if (facts->connected > 0 || options->url.is_sentinel) {
         mend = facts->replicas == 0
                    ? "no replica is connected: connect one, and serve with --redis-sync"
                    : "replicas may fall behind the master: serve with --redis-sync";
@@ -322,8 +339,19 @@ enum store_health check_health(const struct check_facts *facts, const struct red
         say_weak(facts, options, why);
         return STORE_STALLED;
     }
+    if (facts->good_replicas < facts->min_replicas) {
+        err_text_set(
+            why, "the server refuses writes: %llu replicas keep up, min-replicas-to-write is %llu",
+            (unsigned long long)facts->good_replicas, (unsigned long long)facts->min_replicas);
+        return STORE_STALLED;
+    }
     if (facts->is_aof_write_bad) {
         err_text_set(why, "the server cannot write its append-only file (aof_last_write_status)");
+        return STORE_DISK_FULL;
+    }
+    if (facts->is_save_bad && facts->has_saves && facts->is_stopped_by_save) {
+        err_text_set(why, "the server refuses writes: its last snapshot failed "
+                          "(rdb_last_bgsave_status, stop-writes-on-bgsave-error)");
         return STORE_DISK_FULL;
     }
     if (is_full(facts)) {

@@ -31,11 +31,14 @@ struct check_facts {
     uint64_t used_memory, max_memory, uncounted_memory, evicted_keys, max_clients;
     uint64_t has_aof;                                       /* 0 or 1 */
     bool is_aof_write_bad, is_aof_rewrite_bad, is_save_bad; /* the last one failed */
-    unsigned replicas; /* connected and in step: state=online */
-    bool has_config;   /* CONFIG GET answered, so the rest is known */
+    unsigned connected; /* replicas in any state: a fail-over may be meant */
+    unsigned replicas;  /* of these in step: state=online, and has acknowledged something */
+    bool has_config;    /* CONFIG GET answered, so the rest is known */
     enum check_fsync fsync;
     bool is_fsync_off_on_rewrite;
     uint64_t min_replicas, busy_ms, idle_timeout_s;
+    uint64_t good_replicas;             /* what min_replicas is compared with */
+    bool has_saves, is_stopped_by_save; /* there are snapshots; one that fails stops writes */
 };
 
 /** Read the answer of INFO into *facts; what it does not say stays as it was. Errors: ERR_INVALID it is no INFO of a Redis. Thread: any; pure; so all of these. */

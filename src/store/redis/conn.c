@@ -5,7 +5,7 @@
  * Failure paths, all of which end in lane_on_lost:
  * - The peer refuses, closes or resets; a write fails.
  * - Bytes that are no reply, or a reply that nobody asked for: whose they are cannot be known any more.
- * - The greeting is refused: by HELLO (rights, crowding), or by ROLE, which must be `master`.
+ * - The greeting is refused: by HELLO (rights, crowding), by another ledger's epoch, or by ROLE, which must be `master`.
  * - It is silent too long: pool.c looks at the times kept here.
  */
 #include "store/redis/conn.h"
@@ -199,12 +199,13 @@ static void put_command(struct conn *c, enum slot_kind kind, const struct slice 
 static void put_greeting(struct conn *c, uint64_t now_us)
 {
     static const struct slice no_evict[] = {SLICE("CLIENT"), SLICE("NO-EVICT"), SLICE("on")};
+    static const struct slice epoch[] = {SLICE("HGET"), NAMES_META, SLICE("epoch")};
     static const struct slice role[] = {SLICE("ROLE")};
     const struct redis_url *url = &c->lane->shared->options.url;
     struct slice hello[7] = {SLICE("HELLO"), SLICE("2")};
     unsigned count = 2;
 
-    if (url->password[0] != '\0') {
+    if (url->password[0] != '\0' || url->user[0] != '\0') { /* a user may have no password */
         hello[count++] = SLICE("AUTH");
         hello[count++] = slice_of(url->user[0] == '\0' ? "default" : url->user);
         hello[count++] = slice_of(url->password);
@@ -213,6 +214,10 @@ static void put_greeting(struct conn *c, uint64_t now_us)
     hello[count++] = slice_of(c->lane->shared->instance);
     put_command(c, SLOT_HELLO, hello, count, now_us);
     put_command(c, SLOT_NO_EVICT, no_evict, ARRAY_LEN(no_evict), now_us);
+    if (c->lane->shared->epoch[0] !=
+        '\0') { /* a server that came back empty is noticed before it is written to */
+        put_command(c, SLOT_EPOCH, epoch, ARRAY_LEN(epoch), now_us);
+    }
     put_command(c, SLOT_ROLE, role, ARRAY_LEN(role), now_us);
 }
 

@@ -22,7 +22,7 @@ struct tls_session;
 
 enum conn_state {
     CONN_OPENING,  /* the socket */
-    CONN_GREETING, /* TLS, HELLO, ROLE */
+    CONN_GREETING, /* TLS, HELLO, whose ledger it is, ROLE */
     CONN_READY,
     CONN_CHECKING, /* a PING is under way, for it was idle long */
     CONN_DRAINING, /* takes nothing more, is closed when nothing is owed */
@@ -33,6 +33,7 @@ enum slot_kind {
     SLOT_CALL, /* without a call: a tombstone */
     SLOT_HELLO,
     SLOT_NO_EVICT,
+    SLOT_EPOCH,
     SLOT_ROLE,
     SLOT_PING,
     SLOT_WAIT,

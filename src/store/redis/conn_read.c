@@ -18,6 +18,12 @@ static bool is_master(const redisReply *reply)
            slice_equal(slice_make(first->str, (size_t)first->len), SLICE("master"));
 }
 
+static bool is_our_epoch(const struct conn *c, const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_STRING &&
+           slice_equal(slice_make(reply->str, (size_t)reply->len), slice_of(c->lane->shared->epoch));
+}
+
 static enum verdict verdict_of_reply(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_ERROR ? verdict_of(slice_make(reply->str, (size_t)reply->len))
@@ -33,6 +39,11 @@ static void take_own(struct conn *c, enum slot_kind kind, const redisReply *repl
     case SLOT_HELLO:
         if (is_error) {
             lane_on_refused(c, verdict_of_reply(reply), now_us);
+        }
+        return;
+    case SLOT_EPOCH:
+        if (is_error || !is_our_epoch(c, reply)) {
+            lane_on_refused(c, is_error ? verdict_of_reply(reply) : VERDICT_MOVED_AWAY, now_us);
         }
         return;
     case SLOT_ROLE:

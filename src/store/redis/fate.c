@@ -83,7 +83,6 @@ static void on_error(struct conn *c, struct wire_call *call, struct redisReply *
         answer(l, call, reply, now_us);
         return;
     case VERDICT_LATER:
-        break;
     case VERDICT_LOAD:
         shared_ask_look(l->shared);
         break;
@@ -139,12 +138,16 @@ bool lane_on_reply(struct conn *c, struct slot *slot, struct redisReply *reply, 
 void lane_on_wait(struct conn *c, int64_t replicas, uint64_t now_us)
 {
     uint32_t end = c->slot_next; /* behind the WAIT */
-    bool is_enough = replicas >= (int64_t)redis_conn_slot(c, end - 1)->number;
+    int64_t known = redis_conn_slot(c, end - 1)->number;
+    bool is_enough = replicas >= known;
 
+    if (replicas !=
+        known) { /* one has gone, or come: control should know how many are to be waited for */
+        shared_ask_look(c->lane->shared);
+    }
     if (replicas < 0) { /* it is no master any more, or cannot say */
         c->is_moved = true;
         pool_drain(c, CLOSE_SWITCH, now_us);
-        shared_ask_look(c->lane->shared);
     }
     for (uint32_t at = c->slot_head; at != end && c->state != CONN_CLOSED; at++) {
         struct slot *slot = redis_conn_slot(c, at);
@@ -264,6 +267,7 @@ void fate_tick_conn(struct conn *c, uint64_t now_us)
             }
             slot->call = NULL;
             end_unknown(c->lane, call);
+            shared_ask_look(c->lane->shared); /* does it answer anybody? */
         }
     }
     if (is_stuck) {

@@ -111,12 +111,23 @@ static bool is_wanted(struct wire_call *call)
     return call->claim(call);
 }
 
+/* Synchronous, and no replica is there: nothing is executed that nobody could confirm. */
+static bool is_confirmable(struct lane *l, const struct wire_call *call)
+{
+    if (!call->is_write || !l->shared->options.is_synchronous ||
+        atomic_load_explicit(&l->shared->replicas, memory_order_relaxed) > 0) {
+        return true;
+    }
+    shared_ask_look(l->shared);
+    return false;
+}
+
 /* Give a connection as many calls as it has room for. */
 static void fill(struct lane *l, struct conn *c, uint64_t now_us)
 {
     while (l->waiting.len > 0 && redis_conn_has_room(c)) {
         struct wire_call *call = (struct wire_call *)queue_list_pop(&l->waiting);
-        if (call->deadline_mono_us <= now_us || !is_wanted(call) ||
+        if (call->deadline_mono_us <= now_us || !is_confirmable(l, call) || !is_wanted(call) ||
             !redis_conn_put_call(c, call, now_us)) {
             fate_end(l, call);
             continue;
@@ -136,9 +147,9 @@ static void write_touched(struct lane *l, uint64_t now_us)
             continue;
         }
         if (c->has_writes && options->is_synchronous) {
-            /* relaxed: whichever number control has last written is the one that counts */
-            redis_conn_put_wait(c, atomic_load_explicit(&l->shared->replicas, memory_order_relaxed),
-                                options->wait_timeout_us, now_us);
+            /* relaxed: whichever number control has last written is the one that counts; 0 would confirm anything */
+            uint32_t replicas = atomic_load_explicit(&l->shared->replicas, memory_order_relaxed);
+            redis_conn_put_wait(c, replicas > 0 ? replicas : 1, options->wait_timeout_us, now_us);
         }
         c->is_touched = c->has_writes = false;
         redis_conn_write(c);

@@ -85,6 +85,8 @@ enum err look_facts(struct sync *s, struct check_facts *facts, int64_t *clock_of
                                    SLICE("appendfsync"),
                                    SLICE("no-appendfsync-on-rewrite"),
                                    SLICE("min-replicas-to-write"),
+                                   SLICE("save"),
+                                   SLICE("stop-writes-on-bgsave-error"),
                                    SLICE("busy-reply-threshold"),
                                    SLICE("timeout")};
     redisReply *r = NULL;

@@ -12,7 +12,7 @@
 struct sync;
 
 enum {
-    LOOK_EPOCH_BYTES = 16,  /* hexadecimal digits */
+    LOOK_EPOCH_BYTES = SHARED_EPOCH_BYTES,
     LOOK_JOURNALS_MAX = 512 /* journals asked for at once */
 };
 

@@ -1,10 +1,6 @@
 #include "store/redis/master.h"
 
-#include <netdb.h>
 #include <poll.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -16,7 +12,6 @@ enum {
     CALL_MS_MIN = 100, /* of one question to the server */
     CALL_MS_MAX = 2000,
     WAIT_MS = 100, /* between two tries at start-up */
-    ADDRESSES_MAX = 8,
 };
 
 static unsigned call_ms(const struct redis_shared *s)
@@ -54,75 +49,24 @@ static enum err where(struct master *m, struct redis_address *out, struct err_te
     return sentinel_ask(&m->sentinel, url, m->shared->tls, m->shared->instance, out, why);
 }
 
-static unsigned resolve(const struct redis_address *a, struct redis_address out[ADDRESSES_MAX],
-                        struct err_text *why)
-{
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *found = NULL;
-    unsigned count = 0;
-    const int rc = getaddrinfo(a->host, NULL, &hints, &found);
-
-    if (rc != 0) {
-        err_text_set(why, "%s: %s", a->host, gai_strerror(rc));
-        return 0;
-    }
-    for (const struct addrinfo *f = found; f != NULL && count < ADDRESSES_MAX; f = f->ai_next) {
-        out[count].port = a->port;
-        if (getnameinfo(f->ai_addr, f->ai_addrlen, out[count].host, sizeof(out[count].host), NULL,
-                        0, NI_NUMERICHOST) == 0) {
-            count++;
-        }
-    }
-    freeaddrinfo(found);
-    return count;
-}
-
-/* Does anybody listen there? Only to know which of a name's addresses the connection that TLS makes by the name has taken. */
-static bool is_listening(const struct redis_address *a, unsigned ms)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *at = NULL;
-    struct pollfd p = {.fd = -1, .events = POLLOUT};
-    int problem = 1;
-    socklen_t len = sizeof(problem);
-    char port[8];
-
-    (void)snprintf(port, sizeof(port), "%u", (unsigned)a->port);
-    if (getaddrinfo(a->host, port, &hints, &at) != 0) {
-        return false;
-    }
-    p.fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (p.fd >= 0) {
-        (void)connect(p.fd, at->ai_addr, at->ai_addrlen);
-        if (poll(&p, 1, (int)ms) != 1 || getsockopt(p.fd, SOL_SOCKET, SO_ERROR, &problem, &len) != 0) {
-            problem = 1;
-        }
-        (void)close(p.fd);
-    }
-    freeaddrinfo(at);
-    return problem == 0;
-}
-
 /* Lanes connect to numbers: the address that answered is the one they get. */
 static enum err line_open(struct master *m, struct err_text *why)
 {
     struct redis_shared *s = m->shared;
-    struct redis_address found[ADDRESSES_MAX];
-    const unsigned count = resolve(&m->said, found, why);
-    enum err e = ERR_IO;
+    struct redis_address at = {.port = 0};
+    enum err e = sync_open(&s->options.url, &m->said, s->tls, s->instance, call_ms(s), &m->line, why);
 
-    for (unsigned i = 0; i < count && m->line == NULL; i++) {
-        if (s->tls != NULL && i + 1 < count && !is_listening(&found[i], call_ms(s))) {
-            continue;
-        }
-        e = sync_open(&s->options.url, s->tls != NULL ? &m->said : &found[i], s->tls, s->instance,
-                      call_ms(s), &m->line, why);
-        if (e == ERR_OK) {
-            m->at = found[i];
-        }
+    if (e != ERR_OK) {
+        return e;
     }
-    return e;
+    e = sync_peer(m->line, &at);
+    if (e != ERR_OK) {
+        err_text_set(why, "the server closed the connection");
+        line_close(m);
+        return e;
+    }
+    m->at = at;
+    return ERR_OK;
 }
 
 /* Ask where it is, connect where that is another place or the line is gone, and ask what it says of itself. */
@@ -180,17 +124,37 @@ static enum err clock_check(const struct redis_shared *s, struct err_text *why)
     return ERR_OK;
 }
 
-/* Is there something that will pass by itself: data being loaded, a fail-over that goes on? */
+/* Synchronous, and the replica that is there has not acknowledged anything yet? */
+static bool is_out_of_step(const struct master *m)
+{
+    return m->shared->options.is_synchronous && m->facts.role == CHECK_MASTER &&
+           m->facts.connected > 0 && m->facts.replicas == 0;
+}
+
+/* Is there something that will pass by itself: data being loaded, a replica that is fed, a fail-over that goes on? */
 static bool should_wait(const struct master *m, enum err e, uint64_t waited_us)
 {
     if (e == ERR_OK && (m->facts.is_loading != 0 || m->facts.is_async_loading != 0)) {
         return waited_us < MASTER_LOADING_US_MAX;
+    }
+    if (e == ERR_OK && is_out_of_step(m)) {
+        return waited_us < MASTER_STEP_US_MAX;
     }
     if (!m->shared->options.url.is_sentinel || waited_us >= MASTER_FAILOVER_US_MAX) {
         return false;
     }
     return e == ERR_OK ? m->facts.role == CHECK_REPLICA
                        : m->said.port != 0 && (e == ERR_IO || e == ERR_TIMEOUT);
+}
+
+/* On a server where nothing happens nothing is acknowledged: WAIT for more than there are makes it ask them. */
+static void replicas_nudge(struct master *m)
+{
+    struct redisReply *r = NULL;
+
+    if (sync_say(m->line, &r, "WAIT 1000 1") == ERR_OK) {
+        sync_free(r); /* whatever it says: what counts is INFO's */
+    }
 }
 
 static enum err survey_first(struct master *m, struct err_text *why)
@@ -207,10 +171,14 @@ static enum err survey_first(struct master *m, struct err_text *why)
         if (!is_told) {
             log_event(LOG_INFO, "store.redis.wait",
                       log_text("why", e != ERR_OK                     ? "the master does not answer"
-                                      : m->facts.role == CHECK_MASTER ? "it loads its data"
-                                                                      : "it is no master yet"),
+                                      : m->facts.role != CHECK_MASTER ? "it is no master yet"
+                                      : is_out_of_step(m)             ? "no replica is in step yet"
+                                                                      : "it loads its data"),
                       log_text("host", m->said.host), log_u64("port", m->said.port));
             is_told = true;
+        }
+        if (e == ERR_OK && is_out_of_step(m)) {
+            replicas_nudge(m);
         }
         (void)poll(NULL, 0, WAIT_MS);
     }
@@ -290,6 +258,7 @@ enum err master_start(struct master *m, struct redis_shared *shared, struct err_
         return e == ERR_TIMEOUT ? ERR_IO : e;
     }
     shared->buckets = m->marks.buckets;
+    memcpy(shared->epoch, m->marks.epoch, sizeof(m->marks.epoch));
     health = check_health(&m->facts, &shared->options, &words);
     atomic_store_explicit(&shared->health, (int)health, memory_order_relaxed);
     master_tell(m, health, &words);
@@ -398,6 +367,7 @@ static enum store_health judge(struct master *m, struct err_text *why)
 
     if (m->facts.role != CHECK_MASTER) {
         err_text_set(why, "the server is not a master any more");
+        line_close(m); /* its name may lead to another one by now */
         return STORE_STALLED;
     }
     if (m->facts.is_loading != 0 || m->facts.is_async_loading != 0) {

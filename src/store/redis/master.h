@@ -13,6 +13,7 @@
 enum {
     MASTER_LOADING_US_MAX = 30000000, /* start-up waits so long for a server that loads its data */
     MASTER_FAILOVER_US_MAX = 5000000, /* and so long for the sentinels to have a master */
+    MASTER_STEP_US_MAX = 10000000,    /* and, synchronous, for a connected replica to be in step */
     MASTER_JOURNALS_US = 1000000, /* between two comparisons of all journals, on one connection */
     MASTER_DOUBT_US = 3000000, /* sentinels that disagree, or have just come back, know better by then */
     MASTER_TRIP_US_MAX = 100000, /* a slower answer says too little about the server's clock */

@@ -119,6 +119,27 @@ static enum err selftest_judge(const redisReply *r, struct err_text *why)
     return ERR_INVALID;
 }
 
+/* What lanes send beside calls and reads, and no function may: denied, no lane would ever open, or no write be answered. */
+static enum err lanes_selftest(struct sync *s, struct err_text *why)
+{
+    static const char *const commands[] = {"ROLE", "PING", "WAIT 0 1"};
+    enum err e = ERR_OK;
+
+    for (size_t i = 0; e == ERR_OK && i < ARRAY_LEN(commands); i++) {
+        redisReply *r = NULL;
+        e = sync_say(s, &r, commands[i]);
+        if (e != ERR_OK) {
+            return silent(e, why);
+        }
+        if (answer_is_error(r, SLICE("NOPERM"))) {
+            answer_say(r, commands[i], why);
+            e = ERR_INVALID;
+        }
+        sync_free(r);
+    }
+    return e;
+}
+
 enum err mend_selftest(struct sync *s, struct err_text *why)
 {
     redisReply *r = NULL;
@@ -129,7 +150,7 @@ enum err mend_selftest(struct sync *s, struct err_text *why)
     }
     e = selftest_judge(r, why);
     sync_free(r);
-    return e;
+    return e == ERR_OK ? lanes_selftest(s, why) : e;
 }
 
 /* ---- the ledger's marks ---- */

@@ -29,7 +29,7 @@ enum mend_need {
 MUST_CHECK enum err mend_library(struct sync *s, bool may_load, enum mend_need need,
                                  bool *is_loaded, struct err_text *why);
 
-/** Let the library run each of its commands on keys of its own: what the user may not do fails now, not in the middle of a posting. Errors: ERR_DISK_FULL its memory is full, so nothing was tried; ERR_INVALID; as above. */
+/** Let the library run each of its commands, and those of reads, on keys of its own, and run what lanes need beside: what the user may not do fails now, not in the middle of a posting. Errors: ERR_DISK_FULL its memory is full, so nothing was tried; ERR_INVALID; as above. */
 MUST_CHECK enum err mend_selftest(struct sync *s, struct err_text *why);
 
 /**

@@ -127,12 +127,9 @@ enum err redis_open(const struct redis_options *options, struct store **out, str
     ASSERT(options->loops >= 1 && options->inbox_max >= 1 && options->pool_active >= 1 &&
            options->depth >= 1 && options->depth <= REDIS_DEPTH_MAX);
     ASSERT(options->buckets <= NAMES_BUCKETS_MAX);
-    err_text_set(why, "out of memory");
-    if (r == NULL) {
-        return ERR_NOMEM;
-    }
-    e = shared_init(&r->shared, options);
+    e = r == NULL ? ERR_NOMEM : shared_init(&r->shared, options);
     if (e != ERR_OK) {
+        err_text_set(why, e == ERR_NOMEM ? "out of memory" : "no random numbers from the kernel");
         mem_free(r);
         return e;
     }

@@ -92,6 +92,10 @@ void shared_saw(struct redis_shared *s, unsigned bucket, uint64_t seq)
            !atomic_compare_exchange_weak_explicit(&s->high_water[bucket], &known, seq,
                                                   memory_order_relaxed, memory_order_relaxed)) {
     }
+    if (seq <= SHARED_SEQ_FIRST &&
+        known > seq) { /* or an answer of long ago, repeated: a look costs little */
+        shared_ask_look(s);
+    }
 }
 
 int64_t shared_server_now(const struct redis_shared *s)

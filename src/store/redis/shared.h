@@ -12,7 +12,12 @@
 #include "store/redis/redis.h"
 #include "store/redis/wire.h"
 
-enum { SHARED_LANES_MAX = 65 /* 64 loops and the control thread's own */ };
+enum {
+    SHARED_LANES_MAX = 65,   /* 64 loops and the control thread's own */
+    SHARED_EPOCH_BYTES = 16, /* hexadecimal digits */
+    SHARED_SEQ_FIRST =
+        3 /* a journal that ends here has just begun: one posting may write so many records */
+};
 
 /** Series numbers; METRICS_NONE where nobody counts. */
 struct redis_series {
@@ -29,8 +34,9 @@ struct redis_shared {
     struct redis_options options; /* never changes once it is open */
     struct redis_series series;
     unsigned buckets;
-    struct tls_context *tls; /* NULL: plain */
-    char instance[48];       /* mywallet-<8 hex>: the name of our connections */
+    char epoch[SHARED_EPOCH_BYTES + 1]; /* of w:meta: whose ledger this is; "": lanes do not ask */
+    struct tls_context *tls;            /* NULL: plain */
+    char instance[48];                  /* mywallet-<8 hex>: the name of our connections */
 
     /* the master: written by control under mutex, then generation rises; a lane that sees another generation closes its connections in order */
     pthread_mutex_t mutex;
@@ -68,7 +74,7 @@ void shared_fini(struct redis_shared *s);
 /** Ask control to look at the server now; one that is asked and has not begun (by clearing needs_look) is not woken again. Thread: any. */
 void shared_ask_look(struct redis_shared *s);
 
-/** Remember that a bucket's journal had reached seq. Thread: any. */
+/** Remember that a bucket's journal had reached seq. One that begins again is a reason to look: the server was emptied. Thread: any. */
 void shared_saw(struct redis_shared *s, unsigned bucket, uint64_t seq);
 
 /** The server's clock now, as well as it is known, µs since the epoch. Thread: any. */

@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -253,6 +254,21 @@ static enum err hello_refused(const struct redisReply *reply)
     }
 }
 
+/* With TLS 1.3 a server judges our certificate after the handshake: its reason stands in the alert, if that still came through. */
+static const char *hello_closed(struct sync *s)
+{
+    if (s->tls == NULL) {
+        return "it closed the connection, or is no Redis";
+    }
+    if (s->tls_why.text[0] == '\0') {
+        (void)receive(s, 0);
+    }
+    return s->tls_why.text[0] != '\0'
+               ? s->tls_why.text
+               : "TLS: it closed the connection after the handshake: does it want another client "
+                 "certificate?";
+}
+
 static enum err hello(struct sync *s, const struct redis_url *url,
                       const struct redis_address *address, const char *name, struct err_text *why)
 {
@@ -278,7 +294,7 @@ static enum err hello(struct sync *s, const struct redis_url *url,
         err_text_set(why, "%s:%u: %s", address->host, (unsigned)address->port,
                      e == ERR_TIMEOUT ? "no answer in time"
                      : e == ERR_NOMEM ? "out of memory"
-                                      : "it closed the connection, or is no Redis");
+                                      : hello_closed(s));
         return e;
     }
     if (reply->type == REDIS_REPLY_ERROR) {
@@ -356,6 +372,21 @@ void sync_close(struct sync *s)
     buf_fini(&s->wire);
     buf_fini(&s->plain);
     mem_free(s);
+}
+
+enum err sync_peer(const struct sync *s, struct redis_address *out)
+{
+    struct sockaddr_storage at;
+    socklen_t len = sizeof(at);
+    char port[8];
+
+    if (getpeername(s->fd, (struct sockaddr *)&at, &len) != 0 ||
+        getnameinfo((const struct sockaddr *)&at, len, out->host, sizeof(out->host), port,
+                    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0) {
+        return ERR_IO; /* it is gone already */
+    }
+    out->port = (uint16_t)strtoul(port, NULL, 10);
+    return ERR_OK;
 }
 
 /* ---- commands ---- */

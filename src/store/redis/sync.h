@@ -24,6 +24,9 @@ MUST_CHECK enum err sync_open(const struct redis_url *url, const struct redis_ad
                               struct sync **out, struct err_text *why);
 void sync_close(struct sync *s);
 
+/** The numeric address that it is connected to. Errors: ERR_IO the peer is gone. */
+MUST_CHECK enum err sync_peer(const struct sync *s, struct redis_address *out);
+
 /** Send a command of argc words without waiting. */
 MUST_CHECK enum err sync_send(struct sync *s, unsigned argc, const struct slice *argv);
 /** The next reply; an error reply is a reply. Owns: *out is the caller's, freed by sync_free. Errors: ERR_IO, ERR_TIMEOUT, ERR_NOMEM; the connection is then of no use. */

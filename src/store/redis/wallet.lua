@@ -965,7 +965,8 @@ end
 
 -- ---- start-up ----
 
--- Run every command that the functions use, so that a right that lacks is found before the first posting and not within it.
+-- Run every command that the functions use, and those that reads send as they are, so that a right that lacks is found before the
+-- first posting and not within it.
 -- KEYS optional: one, what scratch keys begin with. Answers {'OK'} or {'DENIED', command, words}.
 local function selftest(keys)
     if not call then
@@ -978,7 +979,8 @@ local function selftest(keys)
         clean, {'TIME'}, {'GET', i}, {'EXISTS', a}, {'LLEN', h}, {'HMGET', a, 'b'},
         {'XADD', j, '1-0', 'e', 'x'}, {'XADD', j, '1-1', 'e', 'y'}, {'XREVRANGE', j, '1', '1', 'COUNT', 1},
         {'HSET', a, 'b', '0', 'h', '1'}, {'HDEL', a, 'h'}, {'HMGET', a, 'b', 'h'}, {'RPUSH', h, '1'}, {'RPUSH', o, 'x'},
-        {'HSET', m, 's', '1'}, {'SET', i, 'x', 'PX', 60000}, {'PEXPIRE', i, 60000}, {'PTTL', i}, {'GET', i}, clean,
+        {'HSET', m, 's', '1'}, {'SET', i, 'x', 'PX', 60000}, {'PEXPIRE', i, 60000}, {'PTTL', i}, {'GET', i},
+        {'HGET', m, 's'}, {'LINDEX', h, 0}, {'LRANGE', o, 0, 1}, {'XRANGE', j, '1', '1'}, clean,
     }
     local replies = {}
     for n, step in ipairs(steps) do

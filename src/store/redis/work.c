@@ -132,6 +132,9 @@ static bool part_claim(struct wire_call *call)
 {
     struct work *w = ((struct work_part *)call)->work;
 
+    if (w->op->kind == STORE_POST && write_is_forbidden(w->loop->shared)) {
+        return false; /* allowed when it came, and not any more */
+    }
     w->is_claimed = w->is_claimed || store_claim(w->op);
     return w->is_claimed;
 }

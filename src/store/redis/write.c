@@ -143,12 +143,15 @@ static void post_done(struct work_part *part, enum wire_fate fate, const struct 
     UNREACHABLE("no such fate");
 }
 
-/* No answer may be given now: the ledger is in doubt, or no replica is there that WAIT could wait for (it would wait for none). */
-static bool is_forbidden(struct redis_shared *s)
+bool write_is_forbidden(const struct redis_shared *s)
 {
+    const struct redis_options *o = &s->options;
+
+    /* relaxed: each is a word by itself; a lane that is led to another server has met what was set before (pool.c) */
     return atomic_load_explicit(&s->health, memory_order_relaxed) == STORE_FAILED ||
-           (s->options.is_synchronous &&
-            atomic_load_explicit(&s->replicas, memory_order_relaxed) == 0);
+           (o->is_synchronous && atomic_load_explicit(&s->replicas, memory_order_relaxed) == 0) ||
+           (o->has_required &&
+            atomic_load_explicit(&s->durability, memory_order_relaxed) < (int)o->required);
 }
 
 void write_post(struct work *w)
@@ -160,7 +163,7 @@ void write_post(struct work *w)
     const uint64_t left_us = w->deadline_mono_us > now_us ? w->deadline_mono_us - now_us : 0;
     enum err e;
 
-    if (is_forbidden(shared)) {
+    if (write_is_forbidden(shared)) {
         work_end(w, STORE_UNAVAILABLE);
         return;
     }

@@ -21,6 +21,8 @@ static struct redis_options usual_options(void)
     };
 }
 
+enum { OUT_OF_STEP = 99 }; /* connected, and nothing acknowledged yet */
+
 static struct check_facts usual_facts(void)
 {
     return (struct check_facts){
@@ -35,6 +37,7 @@ static struct check_facts usual_facts(void)
         .fsync = CHECK_FSYNC_ALWAYS,
         .busy_ms = 1000,
         .min_replicas = 1,
+        .good_replicas = 1,
     };
 }
 
@@ -59,6 +62,7 @@ static void test_info_is_read(void **state)
               "slave0:ip=::1,port=1,state=online,offset=1,lag=0\r\n"
               "slave1:ip=::1,port=2,state=wait_bgsave,offset=0,lag=0\r\n"
               "slave_read_only:1\r\nslave12:ip=a,port=3,state=online,offset=1,lag=1\r\n"
+              "slave13:ip=a,port=4,state=online,offset=0,lag=0\r\nslave14:,state=online,offset=\r\n"
               "cluster_enabled:1");
 
     (void)state;
@@ -76,7 +80,9 @@ static void test_info_is_read(void **state)
     assert_int_equal(f.evicted_keys, 9);
     assert_int_equal(f.max_clients, 77);
     assert_int_equal(f.role, CHECK_REPLICA);
-    assert_int_equal(f.replicas, 2); /* one that is still fed does not count */
+    assert_int_equal(f.replicas,
+                     2); /* one that is still fed, or has acknowledged nothing yet, does not count */
+    assert_int_equal(f.connected, 5);
     assert_int_equal(f.is_cluster, 1);
 }
 
@@ -148,6 +154,8 @@ static void test_durability_is_never_more_than_certain(void **state)
         {1, CHECK_FSYNC_ALWAYS, false, true, true, 0, REDIS_ASYNC_REPLICATED},
         {1, CHECK_FSYNC_ALWAYS, false, true, true, 1, REDIS_REPLICATED},
         {1, CHECK_FSYNC_ALWAYS, false, false, true, 1, REDIS_REPLICATED},
+        {1, CHECK_FSYNC_ALWAYS, false, false, false, OUT_OF_STEP, REDIS_ASYNC_REPLICATED},
+        {1, CHECK_FSYNC_ALWAYS, false, false, true, OUT_OF_STEP, REDIS_ASYNC_REPLICATED},
     };
 
     (void)state;
@@ -159,7 +167,8 @@ static void test_durability_is_never_more_than_certain(void **state)
         f.has_aof = cases[i].has_aof;
         f.fsync = cases[i].fsync;
         f.is_fsync_off_on_rewrite = cases[i].is_off_on_rewrite;
-        f.replicas = cases[i].replicas;
+        f.connected = cases[i].replicas;
+        f.replicas = cases[i].replicas == OUT_OF_STEP ? 0 : cases[i].replicas;
         if (check_durability(&f, &o) != cases[i].is) {
             fail_msg("case %u: %s", i, redis_durability_text(check_durability(&f, &o)));
         }
@@ -201,7 +210,8 @@ static void test_required_durability(void **state)
         f.has_aof = cases[i].has_aof;
         f.fsync = cases[i].fsync;
         f.is_fsync_off_on_rewrite = cases[i].is_off_on_rewrite;
-        f.replicas = cases[i].replicas;
+        f.connected = cases[i].replicas;
+        f.replicas = cases[i].replicas == OUT_OF_STEP ? 0 : cases[i].replicas;
         e = check_start(&f, &o, &why);
         assert_int_equal(e, cases[i].part == NULL ? ERR_OK : ERR_INVALID);
         assert_int_equal(check_health(&f, &o, &why),
@@ -354,6 +364,17 @@ static void test_no_room(void **state)
     f.is_aof_write_bad = true;
     assert_int_equal(check_health(&f, &o, &why), STORE_DISK_FULL);
     assert_has(why.text, "append-only file");
+    f.is_aof_write_bad = false;
+    f.is_save_bad = f.has_saves = true;
+    assert_int_equal(check_health(&f, &o, &why), STORE_HEALTHY);
+    f.is_stopped_by_save = true;
+    assert_int_equal(check_health(&f, &o, &why), STORE_DISK_FULL);
+    assert_has(why.text, "stop-writes-on-bgsave-error");
+    f.has_saves = false;
+    assert_int_equal(check_health(&f, &o, &why), STORE_HEALTHY);
+    f.good_replicas = 0;
+    assert_int_equal(check_health(&f, &o, &why), STORE_STALLED);
+    assert_has(why.text, "min-replicas-to-write");
 }
 
 /* ---- warnings ---- */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -42,6 +43,24 @@ static void test_an_emptied_server(void **state)
     (void)poll(NULL, 0, 300);
     assert_int_equal(atomic_load(&f->shared->health), STORE_FAILED);
     fixture_started(f); /* an operator starts again, on the empty one */
+}
+
+/* Its functions survive, so lanes would go on writing: an answer out of a journal that begins again is enough. */
+static void test_an_emptied_server_is_noticed_by_its_answers(void **state)
+{
+    struct control_fixture *f = *state;
+    const uint64_t until_us = clock_mono_us() + 2000000;
+
+    redis_server_start(&f->server, "");
+    f->options = fixture_options(&f->server);
+    fixture_started(f);
+    shared_saw(f->shared, 7, 41);
+    redis_server_say(&f->server, "FLUSHALL");
+    shared_saw(f->shared, 7, 2);
+    while (atomic_load(&f->shared->health) != STORE_FAILED) {
+        assert_true(clock_mono_us() < until_us);
+        fixture_rest();
+    }
 }
 
 static void test_a_server_that_comes_back_empty(void **state)
@@ -117,6 +136,7 @@ static void test_a_server_that_hangs(void **state)
 static void test_settings_that_change(void **state)
 {
     struct control_fixture *f = *state;
+    char words[128];
 
     redis_server_start(&f->server, "");
     f->options = fixture_options(&f->server);
@@ -129,6 +149,19 @@ static void test_settings_that_change(void **state)
     fixture_wait_health(f, STORE_DISK_FULL);
     redis_server_say(&f->server, "CONFIG SET maxmemory 0");
     fixture_wait_health(f, STORE_HEALTHY);
+    redis_server_say(&f->server, "CONFIG SET min-replicas-to-write 1");
+    fixture_wait_health(f, STORE_STALLED);
+    redis_server_say(&f->server, "CONFIG SET min-replicas-to-write 0");
+    fixture_wait_health(f, STORE_HEALTHY);
+    (void)snprintf(words, sizeof(words), "%s/dump.rdb",
+                   f->server.dir); /* a file cannot take its place */
+    assert_int_equal(mkdir(words, 0700), 0);
+    redis_server_say(&f->server, "CONFIG SET save \"3600 1\"");
+    redis_server_say(&f->server, "BGSAVE");
+    fixture_wait_health(f, STORE_DISK_FULL);
+    redis_server_say(&f->server, "CONFIG SET stop-writes-on-bgsave-error no");
+    fixture_wait_health(f, STORE_HEALTHY);
+    assert_int_equal(rmdir(words), 0);
     redis_server_say(&f->server, "CONFIG SET maxmemory 500kb"); /* reads are served: it starts */
     fixture_started(f);
     assert_int_equal(atomic_load(&f->shared->health), STORE_DISK_FULL);
@@ -292,6 +325,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, fixture_setup, fixture_teardown)
         TEST(an_emptied_server),
+        TEST(an_emptied_server_is_noticed_by_its_answers),
         TEST(a_server_that_comes_back_empty),
         TEST(a_server_that_comes_back_whole),
         TEST(acknowledged_work_is_gone),

@@ -64,8 +64,8 @@ static void the_hash_is_answered(void **state)
 static void a_right_that_lacks_is_found_before_the_first_posting(void **state)
 {
     static const char *const commands[] = {
-        "xadd", "hset", "hdel",   "hmget",     "rpush",   "llen", "set",
-        "get",  "time", "exists", "xrevrange", "pexpire", "pttl", "del",
+        "xadd",   "hset",      "hdel",    "hmget", "rpush", "llen", "set",    "get",    "time",
+        "exists", "xrevrange", "pexpire", "pttl",  "del",   "hget", "lindex", "lrange", "xrange",
     };
     struct rig *r = *state;
     struct rig other = {.server = r->server};
@@ -91,9 +91,9 @@ static void a_right_that_lacks_is_found_before_the_first_posting(void **state)
                 "w:t:{0}:i");
     }
     /* with all of them, and nothing else, a posting goes through */
-    rig_say(r, "ACL", "SETUSER", "poor", "reset", "on", "nopass", "~w:*", "+fcall", "+auth",
-            "+xadd", "+hset", "+hdel", "+hmget", "+rpush", "+llen", "+set", "+get", "+time",
-            "+exists", "+xrevrange", "+pexpire", "+pttl", "+del");
+    rig_say(r, "ACL", "SETUSER", "poor", "reset", "on", "nopass", "~w:*", "+fcall", "+auth", "+xadd",
+            "+hset", "+hdel", "+hmget", "+rpush", "+llen", "+set", "+get", "+time", "+exists",
+            "+xrevrange", "+pexpire", "+pttl", "+del", "+hget", "+lindex", "+lrange", "+xrange");
     buf_init(&other.out, RIG_BYTES_MAX);
     rig_connect(&other);
     rig_say(&other, "AUTH", "poor", "x");

@@ -342,6 +342,17 @@ static void counter(void **state)
     assert_string_equal(two.fence, "7000000000000002");
 }
 
+static void assert_broken(struct sync *s, struct lock *l)
+{
+    struct err_text why = {""};
+
+    assert_int_equal(lock_acquire(l, s, &why), ERR_CORRUPT);
+    assert_says(&why, "w:l:broken holds no lock");
+    assert_int_equal(lock_renew(l, s, &why), ERR_CORRUPT);
+    assert_int_equal(lock_release(l, s, &why), ERR_CORRUPT);
+    assert_false(is_held(l));
+}
+
 static void broken_keys(void **state)
 {
     struct sync *s = *state;
@@ -353,12 +364,13 @@ static void broken_keys(void **state)
     assert_says(&why, "w:f:broken holds no lock");
     redis_server_say(&server, "DEL w:f:broken");
     redis_server_say(&server, "RPUSH w:l:broken x");
-    assert_int_equal(lock_acquire(&l, s, &why), ERR_INVALID);
-    assert_says(&why, "WRONGTYPE");
-    assert_int_equal(lock_renew(&l, s, &why), ERR_INVALID);
-    assert_int_equal(lock_release(&l, s, &why), ERR_INVALID);
-    assert_false(is_held(&l));
-    assert_int_equal(redis_server_number(&server, "EXISTS w:l:broken"), 1);
+    assert_broken(s, &l);
+    assert_int_equal(redis_server_number(&server, "LLEN w:l:broken"), 1);
+    redis_server_say(&server, "SET w:l:broken 7"); /* another's, and no fence beside it */
+    assert_broken(s, &l);
+    assert_int_equal(redis_server_number(&server, "GET w:l:broken"), 7);
+    assert_int_equal(redis_server_number(&server, "EXISTS w:f:broken"), 0);
+    redis_server_say(&server, "DEL w:l:broken");
 }
 
 #define ANOTHER \

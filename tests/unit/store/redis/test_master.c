@@ -45,6 +45,7 @@ static void test_a_new_ledger_and_the_same_again(void **state)
     assert_int_equal(redis_server_number(&f->server, "HGET w:meta format"), 1);
     assert_int_equal(redis_server_number(&f->server, "DBSIZE"), 1); /* the self-test leaves nothing */
     fixture_epoch(&f->server, epoch);
+    assert_string_equal(f->shared->epoch, epoch);
     assert_int_equal(strspn(epoch, "0123456789abcdef"), 16);
     control_stats(f->control, &stats);
     assert_true(stats.is_master_known && stats.used_memory > 0);
@@ -211,17 +212,34 @@ static void test_every_durability(void **state)
     redis_server_wait(&f->server, "INFO replication", "state=online");
     fixture_started(f);
     assert_int_equal(fixture_durability(f), REDIS_ASYNC_REPLICATED);
-    assert_int_equal(atomic_load(&f->shared->replicas), 1);
     f->options.is_synchronous = true;
     f->options.has_required = true;
     f->options.required = REDIS_REPLICATED;
     fixture_started(f);
     assert_int_equal(fixture_durability(f), REDIS_REPLICATED);
+    assert_int_equal(atomic_load(&f->shared->replicas), 1);
     redis_server_kill(&f->replica);
     fixture_wait_health(f, STORE_STALLED);
     redis_server_restart(&f->replica);
     fixture_wait_health(f, STORE_HEALTHY);
     fixture_has(fixture_log(f), "event=store.redis.durability");
+}
+
+/* Nothing was ever written while the replica listened, so it had nothing to acknowledge: start-up makes it. */
+static void test_a_replica_in_step_at_last(void **state)
+{
+    struct control_fixture *f = *state;
+
+    redis_server_start(&f->server,
+                       "--appendonly yes --appendfsync always --repl-ping-replica-period 3600");
+    redis_server_start_replica(&f->replica, &f->server, "");
+    redis_server_wait(&f->server, "INFO replication", "state=online,offset=0,");
+    f->options = fixture_options(&f->server);
+    f->options.is_synchronous = true;
+    fixture_started(f);
+    assert_int_equal(fixture_durability(f), REDIS_REPLICATED);
+    assert_int_equal(atomic_load(&f->shared->replicas), 1);
+    fixture_has(fixture_log(f), "why=\"no replica is in step yet\"");
 }
 
 /* ---- rights ---- */
@@ -529,6 +547,7 @@ int main(void)
         TEST(other_kinds_of_servers),
         TEST(a_name_is_resolved),
         TEST(every_durability),
+        TEST(a_replica_in_step_at_last),
         TEST(rights),
         TEST(the_library_is_loaded_and_replaced),
         TEST(several_at_once),

@@ -153,16 +153,42 @@ static void ask_wakes_once_a_look(void **state)
     shared_dropped(s);
 }
 
+static bool asks(struct redis_shared *s, unsigned bucket, uint64_t seq)
+{
+    atomic_store(&s->needs_look, false);
+    shared_saw(s, bucket, seq);
+    return atomic_load(&s->needs_look);
+}
+
+static void a_journal_that_begins_again_is_looked_at(void **state)
+{
+    const struct redis_options options = {0};
+    struct redis_shared *s = shared_made(&options);
+
+    (void)state;
+    for (uint64_t seq = 1; seq < 10; seq++) {
+        assert_false(asks(s, 5, seq));
+    }
+    assert_false(asks(s, 5, 8)); /* answers overtake one another */
+    assert_true(asks(s, 5, 3));
+    assert_true(asks(s, 5, 0)); /* a refusal on an empty one */
+    assert_false(asks(s, 6, 0));
+    assert_int_equal(atomic_load(&s->high_water[5]), 9);
+    shared_dropped(s);
+}
+
 static void the_servers_clock(void **state)
 {
     const struct redis_options options = {0};
     struct redis_shared *s = shared_made(&options);
     const int64_t before = clock_wall_us();
+    int64_t now = shared_server_now(s);
 
     (void)state;
-    assert_in_range(shared_server_now(s), before, clock_wall_us());
+    assert_in_range(now, before, clock_wall_us());
     atomic_store(&s->clock_offset_us, -5000000);
-    assert_in_range(shared_server_now(s), before - 5000000, clock_wall_us() - 5000000);
+    now = shared_server_now(s);
+    assert_in_range(now, before - 5000000, clock_wall_us() - 5000000);
     shared_dropped(s);
 }
 
@@ -174,6 +200,7 @@ int main(void)
         cmocka_unit_test(durability_has_its_words),
         cmocka_unit_test(the_mark_only_rises),
         cmocka_unit_test(ask_wakes_once_a_look),
+        cmocka_unit_test(a_journal_that_begins_again_is_looked_at),
         cmocka_unit_test(the_servers_clock),
     };
 

@@ -84,6 +84,22 @@ static void assert_says(struct sync *s, const char *words, int type, const char 
     sync_free(reply);
 }
 
+static void where_it_goes(void **state)
+{
+    const struct redis_address name = {.host = "localhost", .port = server.port};
+    const struct redis_url url = url_of("", "");
+    struct redis_address at = {.port = 0};
+    struct err_text why = {""};
+    struct sync *s = NULL;
+
+    (void)state;
+    assert_int_equal(sync_open(&url, &name, NULL, NULL, 2000, &s, &why), ERR_OK);
+    assert_int_equal(sync_peer(s, &at), ERR_OK);
+    assert_string_equal(at.host, "127.0.0.1");
+    assert_int_equal(at.port, server.port);
+    sync_close(s);
+}
+
 static void commands_and_answers(void **state)
 {
     struct sync *s = open_default();
@@ -522,6 +538,7 @@ static void over_tls(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(where_it_goes),
         cmocka_unit_test(commands_and_answers),
         cmocka_unit_test(many_in_flight),
         cmocka_unit_test(users),

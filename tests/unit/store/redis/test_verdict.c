@@ -23,7 +23,7 @@ static const struct {
     {"CLUSTERDOWN The cluster is down", VERDICT_LATER},
     {"CLUSTERDOWN Hash slot not served", VERDICT_LATER},
     {"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-     VERDICT_LATER},
+     VERDICT_MOVED_AWAY},
     {"TRYAGAIN Multiple keys request during rehashing of slot", VERDICT_LATER},
     {"NOREPLICAS Not enough good replicas to write.", VERDICT_LATER},
     {"MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to "
@@ -149,7 +149,7 @@ static void a_real_server(void **state)
     redis_server_say(&replica, "CONFIG SET replica-serve-stale-data no");
     redis_server_kill(&master);
     redis_server_wait(&replica, "INFO replication", "master_link_status:down");
-    assert_verdict(&replica, "GET a", VERDICT_LATER);
+    assert_verdict(&replica, "GET a", VERDICT_MOVED_AWAY);
     redis_server_say(&replica, "REPLICAOF NO ONE");
     redis_server_say(&replica, "CONFIG SET min-replicas-to-write 1");
     assert_verdict(&replica, "FCALL w 1 a", VERDICT_LATER);

@@ -184,6 +184,7 @@ static void test_late_reply_is_nobodys(void **state)
     lab_run_ended(&b, 1);
     lab_assert(&calls[0], WIRE_UNKNOWN, "");
     assert_true(calls[0].ended_us <= calls[0].call.deadline_mono_us + 100 * 1000);
+    assert_true(atomic_load(&b.shared->needs_look));
     b.op_us = 2000 * 1000;
     lab_send(&b, &calls[1], "GET tag-b");
     lab_run_ms(&b, 30);
@@ -374,7 +375,7 @@ static void test_hostile_replies(void **state)
 
 /* ---- waiting for replicas ---- */
 
-static void synchronous(const char *wait_answer, enum wire_fate fate)
+static void synchronous(const char *wait_answer, enum wire_fate fate, bool asks_look)
 {
     const struct fake_step first[] = {
         FAKE_GREETING,
@@ -406,17 +407,72 @@ static void synchronous(const char *wait_answer, enum wire_fate fate)
     fake_redis_go(&f);
     lab_run_ended(&b, 3);
     lab_assert(&w, fate, fate == WIRE_ANSWERED ? "w" : "");
+    assert_int_equal(atomic_load(&b.shared->needs_look), asks_look);
     end(&f, &b);
 }
 
 static void test_wait(void **state)
 {
     (void)state;
-    synchronous(":2\r\n", WIRE_ANSWERED);
-    synchronous(":3\r\n", WIRE_ANSWERED);
-    synchronous(":1\r\n", WIRE_UNKNOWN);
-    synchronous(":0\r\n", WIRE_UNKNOWN);
-    synchronous("-UNBLOCKED force unblock from blocking operation\r\n", WIRE_UNKNOWN);
+    synchronous(":2\r\n", WIRE_ANSWERED, false);
+    synchronous(":3\r\n", WIRE_ANSWERED, true);
+    synchronous(":1\r\n", WIRE_UNKNOWN, true);
+    synchronous(":0\r\n", WIRE_UNKNOWN, true);
+    synchronous("-UNBLOCKED force unblock from blocking operation\r\n", WIRE_UNKNOWN, true);
+}
+
+/* No replica is known: nothing leaves that nobody could confirm, and what is read goes on. */
+static void test_no_replica_no_write(void **state)
+{
+    static script first = {FAKE_GREETING,
+                           EXPECT("tag-r\r\n"),
+                           ANSWER("+r\r\n"),
+                           EXPECT("tag-w\r\n"),
+                           EXPECT("WAIT\r\n"),
+                           ANSWER("+w\r\n:0\r\n"),
+                           END};
+    struct fake_redis f;
+    struct lab b;
+    struct lab_call w = {.call.is_write = true};
+    struct lab_call r = {0};
+
+    (void)state;
+    begin(&f, &b, first, NULL);
+    b.shared->options.is_synchronous = true;
+    lab_start(&b, 1, 1);
+    lab_send(&b, &w, "FCALL tag-w");
+    lab_send(&b, &r, "GET tag-r");
+    lab_run_ended(&b, 2);
+    lab_assert(&w, WIRE_NOT_SENT, "");
+    lab_assert(&r, WIRE_ANSWERED, "r");
+    assert_true(atomic_load(&b.shared->needs_look));
+    end(&f, &b);
+}
+
+static bool replicas_go(struct wire_call *call)
+{
+    atomic_store(&((struct lab_call *)call)->lab->shared->replicas, 0);
+    return true;
+}
+
+/* The last one goes while the command is made: WAIT for none would confirm anything. */
+static void test_wait_is_never_for_none(void **state)
+{
+    static script first = {FAKE_GREETING, EXPECT("tag-w\r\n"), EXPECT("WAIT\r\n"),
+                           ANSWER("+w\r\n:0\r\n"), END};
+    struct fake_redis f;
+    struct lab b;
+    struct lab_call w = {.call = {.is_write = true, .claim = replicas_go}};
+
+    (void)state;
+    begin(&f, &b, first, NULL);
+    b.shared->options.is_synchronous = true;
+    atomic_store(&b.shared->replicas, 1);
+    lab_start(&b, 1, 1);
+    lab_send(&b, &w, "FCALL tag-w");
+    lab_run_ended(&b, 1);
+    lab_assert(&w, WIRE_UNKNOWN, "");
+    end(&f, &b);
 }
 
 /* Between the answer and its WAIT: the deadline, or the end of the connection. */
@@ -635,6 +691,8 @@ int main(void)
         cmocka_unit_test(test_split_at_every_byte),
         cmocka_unit_test(test_hostile_replies),
         cmocka_unit_test(test_wait),
+        cmocka_unit_test(test_no_replica_no_write),
+        cmocka_unit_test(test_wait_is_never_for_none),
         cmocka_unit_test(test_wait_that_never_ends),
         cmocka_unit_test(test_claim),
         cmocka_unit_test(test_full_queue),

@@ -15,14 +15,14 @@ static const struct row {
 } rows[] = {
     {"MOVED 3999 127.0.0.1:6381", ROW_AGAIN_ELSEWHERE, true},
     {"ASK 3999 127.0.0.1:6381", ROW_AGAIN_ELSEWHERE, true},
-    {"TRYAGAIN Multiple keys request during rehashing of slot", ROW_AGAIN_HERE, false},
-    {"CLUSTERDOWN The cluster is down", ROW_AGAIN_HERE, false},
-    {"LOADING Redis is loading the dataset in memory", ROW_AGAIN_HERE, false},
+    {"TRYAGAIN Multiple keys request during rehashing of slot", ROW_AGAIN_HERE, true},
+    {"CLUSTERDOWN The cluster is down", ROW_AGAIN_HERE, true},
+    {"LOADING Redis is loading the dataset in memory", ROW_AGAIN_HERE, true},
     {"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
-     ROW_AGAIN_HERE, false},
-    {"BUSY Redis is busy running a script.", ROW_AGAIN_HERE, false},
-    {"NOREPLICAS Not enough good replicas to write.", ROW_AGAIN_HERE, false},
-    {"MISCONF Errors writing to the AOF file: No space left on device", ROW_AGAIN_HERE, false},
+     ROW_AGAIN_ELSEWHERE, true},
+    {"BUSY Redis is busy running a script.", ROW_AGAIN_HERE, true},
+    {"NOREPLICAS Not enough good replicas to write.", ROW_AGAIN_HERE, true},
+    {"MISCONF Errors writing to the AOF file: No space left on device", ROW_AGAIN_HERE, true},
     {"OOM command not allowed when used memory > 'maxmemory'.", ROW_ANSWER, false},
     {"READONLY You can't write against a read only replica.", ROW_AGAIN_ELSEWHERE, true},
     {"ERR Function not found", ROW_AGAIN_HERE, true},
@@ -137,6 +137,43 @@ static void test_refused_greetings(void **state)
     }
 }
 
+/* An emptied server, or another one in its place: nothing is sent to it. */
+static void test_another_ledger(void **state)
+{
+#define GREET(epoch) ANSWER(FAKE_HELLO "+OK\r\n" epoch FAKE_MASTER)
+    static script emptied = {EXPECT("ROLE\r\n"), GREET("$-1\r\n"), EXPECT("tag-a\r\n"),
+                             ANSWER("+lost\r\n"), END};
+    static script other = {EXPECT("ROLE\r\n"), GREET("$16\r\n0123456789abcdee\r\n"),
+                           EXPECT("tag-a\r\n"), ANSWER("+lost\r\n"), END};
+    static script denied = {EXPECT("ROLE\r\n"), GREET("-NOPERM hget\r\n"), EXPECT("tag-a\r\n"),
+                            ANSWER("+lost\r\n"), END};
+    static script ours = {EXPECT("$4\r\nHGET\r\n$6\r\nw:meta\r\n$5\r\nepoch\r\n"),
+                          EXPECT("ROLE\r\n"),
+                          GREET("$16\r\n0123456789abcdef\r\n"),
+                          EXPECT("tag-a\r\n"),
+                          ANSWER("+a\r\n"),
+                          END};
+    static const struct fake_step *const all[] = {emptied, other, denied};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        struct fake_redis f;
+        struct lab b;
+        struct lab_call a = {.call.is_write = true};
+        begin(&f, &b, all[i], ours);
+        (void)snprintf(b.shared->epoch, sizeof b.shared->epoch, "0123456789abcdef");
+        lab_start(&b, 1, 1);
+        lab_send(&b, &a, "FCALL tag-a");
+        lab_run_ended(&b, 1);
+        lab_assert(&a, WIRE_ANSWERED, "a");
+        assert_int_equal(atomic_load(&f.accepted), 2);
+        assert_true(atomic_load(&b.shared->needs_look));
+        assert_int_equal(a.call.tries, 0);
+        end(&f, &b);
+    }
+#undef GREET
+}
+
 static void test_greeting_is_whole(void **state)
 {
     static script first = {
@@ -213,6 +250,7 @@ int main(void)
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_rows_until_the_deadline),
         cmocka_unit_test(test_refused_greetings),
+        cmocka_unit_test(test_another_ledger),
         cmocka_unit_test(test_greeting_is_whole),
         cmocka_unit_test(test_nobody_listens),
         cmocka_unit_test(test_no_master_known),

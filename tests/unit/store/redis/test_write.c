@@ -82,6 +82,15 @@ static void on_done(struct store_op *op)
     a->is_done = true;
 }
 
+/* What control does while a posting waits: in doubt about the ledger, it leads the lanes to another server. */
+static void on_doubt(uv_timer_t *timer)
+{
+    struct bench *b = timer->data;
+
+    atomic_store(&b->shared.health, STORE_FAILED);
+    atomic_store(&b->shared.generation, 2);
+}
+
 /* A credit of 1; key 0: without one. *is_replay where it is given. */
 static enum store_status credit(struct bench *b, uint64_t key, bool *is_replay)
 {
@@ -168,6 +177,46 @@ static void without_a_replica_nothing_is_written(void **state)
     bench_drop(b);
 }
 
+/* The server was set otherwise since the start. */
+static void what_is_worth_too_little_is_not_written(void **state)
+{
+    struct rig *r = *state;
+    struct bench *b = bench_make(r->server.port);
+
+    rig_flush(r);
+    b->shared.options.has_required = true;
+    b->shared.options.required = REDIS_FSYNC;
+    atomic_store(&b->shared.durability, (int)REDIS_ASYNC_REPLICATED);
+    assert_int_equal(credit(b, 1, NULL), STORE_UNAVAILABLE);
+    assert_int_equal(redis_server_number(&r->server, "DBSIZE"), 0);
+    atomic_store(&b->shared.durability, (int)REDIS_FSYNC);
+    assert_int_equal(credit(b, 1, NULL), STORE_DONE);
+    atomic_store(&b->shared.durability, (int)REDIS_MEMORY);
+    b->shared.options.has_required = false;
+    assert_int_equal(credit(b, 2, NULL), STORE_DONE);
+    bench_drop(b);
+}
+
+static void what_waits_is_not_written_in_doubt(void **state)
+{
+    struct rig *r = *state;
+    struct bench *b = bench_make(r->server.port);
+    uv_timer_t doubt;
+
+    rig_flush(r);
+    atomic_store(&b->shared.generation, 0); /* no master is known */
+    assert_int_equal(uv_timer_init(&b->uv, &doubt), 0);
+    doubt.data = b;
+    assert_int_equal(uv_timer_start(&doubt, on_doubt, 100, 0), 0);
+    assert_int_equal(credit(b, 1, NULL), STORE_UNAVAILABLE);
+    assert_int_equal(redis_server_number(&r->server, "DBSIZE"), 0);
+    assert_int_equal(credit(b, 1, NULL), STORE_UNAVAILABLE);
+    atomic_store(&b->shared.health, STORE_HEALTHY);
+    assert_int_equal(credit(b, 1, NULL), STORE_DONE);
+    uv_close((uv_handle_t *)&doubt, NULL);
+    bench_drop(b);
+}
+
 /* The clocks have gone apart: nothing goes through until the offset is known again, so it is asked for at once. */
 static void too_late_by_the_clock_asks_for_a_look(void **state)
 {
@@ -228,6 +277,8 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_answer_waits_for_the_replicas),
         cmocka_unit_test(without_a_replica_nothing_is_written),
+        cmocka_unit_test(what_is_worth_too_little_is_not_written),
+        cmocka_unit_test(what_waits_is_not_written_in_doubt),
         cmocka_unit_test(too_late_by_the_clock_asks_for_a_look),
         cmocka_unit_test(a_look_after_a_lost_try_promises_nothing),
     };
