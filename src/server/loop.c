@@ -98,7 +98,8 @@ static void on_after_poll(uv_check_t *handle)
 {
     struct loop *l = handle->data;
 
-    if (l->sink.attached != NULL) { /* what the store has answered on this very loop waits for no other turn */
+    if (l->sink.attached !=
+        NULL) { /* what the store has answered on this very loop waits for no other turn */
         store_drain(&l->sink);
     }
     store_flush(l->store, &l->sink);
