@@ -1,9 +1,12 @@
 /*
- * Bit rot. A small ledger with every kind of record is stopped cleanly; then every byte of its file is damaged in turn, and
+ * Bit rot. A small ledger with every kind of record is stopped cleanly; then bytes of its file are damaged, one at a time, and
  * everything that can be asked of the store is asked. Each answer is the right one, or there is none: the store does not
  * open and names the file, or the read fails. What opening and reading did not find, `verify` finds, or it is harmless: the
  * tables hold what they held. The same for the log that a killed process leaves, where damage to the last transaction may
  * also look like a torn write.
+ *
+ * By default all heads of pages and frames are damaged, and a sample of the bytes between, another one with each seed: one in
+ * 20 of the file, every second of the log. FAULT_SCALE=2000 takes every byte of both.
  *
  * Usage: sim_damage [SEED]
  */
@@ -569,12 +572,14 @@ static void log_worker(struct rot *r, unsigned me, unsigned step)
 
     (void)signal(SIGABRT, on_abort);
     drive_folder_make(r->dir);
-    for (size_t at = me; at < len; at++) {
+    for (size_t at = 0; at < len; at++) {
         const bool is_head = at < 32 || (at - 32) % 4120 < 24;
-        if ((at / WORKERS) % WORKERS == 0 && (is_head || at / 16 % (16 * (size_t)step) == 0)) {
-            log_flip(r, at, last_begin, (uint8_t)(1u << (at * 5 + at / 4120) % 8));
+        const size_t turn = at * 2654435761u >> 7; /* spreads what is left out over all offsets */
+        if (at % WORKERS != me || (!is_head && (turn + seed) % step != 0)) {
+            continue;
         }
-        if (is_head && at / WORKERS % WORKERS == 1) {
+        log_flip(r, at, last_begin, (uint8_t)(1u << (at * 5 + at / 4120) % 8));
+        if (is_head && turn % 5 == 0) {
             log_flip(r, at, last_begin, 0xff);
         }
     }
@@ -583,7 +588,8 @@ static void log_worker(struct rot *r, unsigned me, unsigned step)
 
 static void log_rots(void **state)
 {
-    const unsigned step = 100 / drive_scaled(100) == 0 ? 1 : 100 / drive_scaled(100);
+    const unsigned parts = 200 / drive_scaled(100); /* FAULT_SCALE=200: every byte of its pages too */
+    const unsigned step = parts == 0 ? 1 : parts;
     const uint64_t start_us = clock_mono_us();
     struct rot *r = rot_new(WAL_OPS);
     struct drive d;
