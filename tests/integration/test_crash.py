@@ -295,7 +295,7 @@ class TestKillAtCall:
 
 
 class Load:
-    """Clients that send keyed writes, each to wallets of its own and transfers between them, until the server is gone."""
+    """Clients that send keyed credits, each to wallets of its own, until the server is gone."""
 
     def __init__(self, clients):
         self.ops = [[] for _ in range(clients)]
@@ -322,7 +322,7 @@ class Load:
 
 @pytest.mark.deadline(600)
 def test_random_kills_under_load(tmp_path):
-    """kill -9 at random moments, on one ledger that goes on; everything unknown is settled by its key after each."""
+    """kill -9 at random moments, on one ledger that goes on; it verifies after each, and everything unknown is settled by its key."""
     rounds, clients = max(2, 50 * SCALE // 100), 4
     load = Load(clients)
     acked = unknown = lost = 0
@@ -348,6 +348,7 @@ def test_random_kills_under_load(tmp_path):
             for t in threads:
                 t.join(20)
                 assert not t.is_alive()
+            s.check_data()  # as the kill left it, before anybody recovers
         finally:
             s.reap()
     everything = [op for mine in load.ops for op in mine]
