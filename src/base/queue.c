@@ -1,6 +1,7 @@
 #include "base/queue.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "base/assert.h"
@@ -66,7 +67,7 @@ enum err queue_init(struct queue *q, size_t max)
     pthread_condattr_t attr;
 
     ASSERT(max > 0);
-    *q = (struct queue){.max = max};
+    *q = (struct queue){.max = max, .least = 1};
     if (pthread_mutex_init(&q->mutex, NULL) != 0) {
         return ERR_NOMEM;
     }
@@ -110,7 +111,7 @@ static bool put(struct queue *q, struct queue_list *items, bool is_first)
             queue_list_move(&q->list, &coming);
         }
     }
-    must_wake = q->waiting > 0 && q->list.len > 0;
+    must_wake = q->waiting > 0 && q->list.len >= q->least;
     pthread_mutex_unlock(&q->mutex);
     if (must_wake) {
         pthread_cond_signal(&q->not_empty);
@@ -128,21 +129,27 @@ bool queue_put_first(struct queue *q, struct queue_list *items)
     return put(q, items, true);
 }
 
-static bool wait_until(struct queue *q, size_t max, const struct timespec *until,
-                       struct queue_list *out)
+/* Sleep until there are `least` items, the queue is closed, or the time has come; under mutex. */
+static void sleep_until(struct queue *q, size_t least, const struct timespec *until)
 {
-    bool may_go_on;
-    bool must_wake;
     int rc = 0;
 
-    pthread_mutex_lock(&q->mutex);
-    while (q->list.len == 0 && !q->is_closed && rc != ETIMEDOUT) {
+    q->least = least;
+    while (q->list.len < least && !q->is_closed && rc != ETIMEDOUT) {
         q->waiting++;
         rc = until == NULL ? pthread_cond_wait(&q->not_empty, &q->mutex)
                            : pthread_cond_timedwait(&q->not_empty, &q->mutex, until);
         q->waiting--;
     }
-    may_go_on = q->list.len > 0 || !q->is_closed;
+    q->least = 1;
+}
+
+/* Move what is there to *out and let go of the mutex. */
+static bool take_and_unlock(struct queue *q, size_t max, struct queue_list *out)
+{
+    bool may_go_on = q->list.len > 0 || !q->is_closed;
+    bool must_wake;
+
     list_move_some(out, &q->list, max);
     must_wake =
         q->waiting > 0 && q->list.len > 0; /* queue_put wakes one, however many items it brings */
@@ -153,24 +160,46 @@ static bool wait_until(struct queue *q, size_t max, const struct timespec *until
     return may_go_on;
 }
 
+static struct timespec after_us(uint64_t us)
+{
+    struct timespec t;
+    int rc = clock_gettime(CLOCK_MONOTONIC, &t);
+
+    ASSERT(rc == 0);
+    t.tv_sec += (time_t)(us / 1000000);
+    t.tv_nsec += (long)(us % 1000000) * 1000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
 bool queue_wait(struct queue *q, size_t max, struct queue_list *out)
 {
-    return wait_until(q, max, NULL, out);
+    pthread_mutex_lock(&q->mutex);
+    sleep_until(q, 1, NULL);
+    return take_and_unlock(q, max, out);
 }
 
 bool queue_wait_for(struct queue *q, size_t max, unsigned timeout_ms, struct queue_list *out)
 {
-    struct timespec until;
-    int rc = clock_gettime(CLOCK_MONOTONIC, &until);
+    struct timespec until = after_us((uint64_t)timeout_ms * 1000);
 
-    ASSERT(rc == 0);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
-    return wait_until(q, max, &until, out);
+    pthread_mutex_lock(&q->mutex);
+    sleep_until(q, 1, &until);
+    return take_and_unlock(q, max, out);
+}
+
+bool queue_wait_many(struct queue *q, size_t max, size_t least, unsigned linger_us,
+                     struct queue_list *out)
+{
+    struct timespec until = after_us(linger_us);
+
+    pthread_mutex_lock(&q->mutex);
+    sleep_until(q, least, &until);
+    sleep_until(q, 1, NULL);
+    return take_and_unlock(q, max, out);
 }
 
 void queue_take(struct queue *q, size_t max, struct queue_list *out)

@@ -25,6 +25,7 @@ struct queue {
     struct queue_list list; /* under mutex */
     size_t max;             /* the ceiling on list.len */
     size_t waiting;         /* consumers asleep; under mutex */
+    size_t least;           /* so many items wake one; under mutex */
     bool is_closed;         /* under mutex: nothing more comes */
 };
 
@@ -64,6 +65,15 @@ bool queue_wait(struct queue *q, size_t max, struct queue_list *out);
 
 /** As queue_wait, but gives up after timeout_ms: then true with nothing taken. */
 bool queue_wait_for(struct queue *q, size_t max, unsigned timeout_ms, struct queue_list *out);
+
+/**
+ * As queue_wait, but gives the queue up to linger_us to reach `least` items first: company for the first one. An item that
+ * comes later than that is taken at once.
+ *
+ * Thread: the queue's one consumer.
+ */
+bool queue_wait_many(struct queue *q, size_t max, size_t least, unsigned linger_us,
+                     struct queue_list *out);
 
 /** Take up to max items without waiting. Thread: any. */
 void queue_take(struct queue *q, size_t max, struct queue_list *out);

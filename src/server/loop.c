@@ -1,7 +1,7 @@
 /*
- * A turn of the loop: timers and what was deferred - prepare hands what they submitted to the store - sockets are read,
- * the store's answers are taken - check hands over what these submitted. So all that arrives in one turn goes to the
- * writer together, and nothing waits for the turn after it.
+ * A turn of the loop: timers and what was deferred - prepare hands what they submitted to the store - sockets are read -
+ * check hands over what these submitted, then takes the store's answers. So all that arrives in one turn goes to the store
+ * together, and it works on that while the answers are sent, which is most of a turn.
  */
 #include "server/loop.h"
 
@@ -30,6 +30,7 @@ struct loop {
     struct http_server *http;
     atomic_int told; /* enum loop_order; relaxed: the async carries the news, and nothing else goes with it */
     enum loop_order done; /* how far the orders were followed */
+    bool is_woken;        /* the store has answers: the check takes them */
     bool is_http_stopped;
     bool is_attached; /* the store works on this loop */
     bool has_thread;
@@ -84,7 +85,7 @@ static void on_wake(uv_async_t *handle)
 {
     struct loop *l = handle->data;
 
-    store_drain(&l->sink);
+    l->is_woken = true;
 }
 
 static void on_before_poll(uv_prepare_t *handle)
@@ -98,11 +99,12 @@ static void on_after_poll(uv_check_t *handle)
 {
     struct loop *l = handle->data;
 
-    if (l->sink.attached !=
-        NULL) { /* what the store has answered on this very loop waits for no other turn */
+    store_flush(l->store, &l->sink);
+    if (l->is_woken || l->sink.attached !=
+                           NULL) { /* what was answered on this very loop waits for no other turn */
+        l->is_woken = false;
         store_drain(&l->sink);
     }
-    store_flush(l->store, &l->sink);
     end_where_done(l);
 }
 

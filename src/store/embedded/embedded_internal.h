@@ -17,6 +17,7 @@ enum {
     EMBEDDED_RECORDS_PER_POSTING = 4, /* room in a batch; a posting that needs more ends it earlier */
     EMBEDDED_EXPIRE_PER_TURN = 512,   /* idempotency keys forgotten a batch */
     EMBEDDED_STALL_US = 1000000,      /* a turn that takes longer than this hangs in the disk */
+    EMBEDDED_LINGER_US = 150, /* behind a batch: so long the next one may grow to its size */
     EMBEDDED_PROBE_MS =
         1000, /* on a full disk: how often the writer tries whether there is room again */
 };

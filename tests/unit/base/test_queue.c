@@ -252,6 +252,82 @@ static void items_left_over_wake_the_next_sleeper(void **state)
     queue_fini(&pair.q);
 }
 
+enum { MINUTE_US = 60 * 1000000, LEAST = 3 };
+
+struct patient {
+    struct queue q;
+    unsigned linger_us;
+    size_t taken;
+    bool may_go_on;
+};
+
+static void *wait_for_company(void *ctx)
+{
+    struct patient *p = ctx;
+    struct queue_list out = {0};
+
+    p->may_go_on = queue_wait_many(&p->q, 10, LEAST, p->linger_us, &out);
+    p->taken = out.len;
+    return NULL;
+}
+
+/* The consumer sleeps over the first items, and the one that makes them enough wakes it long before the minute is over. */
+static void company_is_waited_for(void **state)
+{
+    struct item items[LEAST];
+    struct patient p = {.linger_us = MINUTE_US};
+    pthread_t thread;
+    size_t waiting;
+
+    (void)state;
+    assert_int_equal(queue_init(&p.q, 10), ERR_OK);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_company, &p), 0);
+    do {
+        (void)usleep(100);
+        pthread_mutex_lock(&p.q.mutex);
+        waiting = p.q.waiting;
+        pthread_mutex_unlock(&p.q.mutex);
+    } while (waiting == 0);
+    for (int i = 0; i < LEAST; i++) {
+        assert_int_equal(queue_len(&p.q), i);
+        put_one(&p.q, &items[i]);
+    }
+    (void)alarm(20);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)alarm(0);
+    assert_true(p.may_go_on);
+    assert_int_equal(p.taken, LEAST);
+    queue_fini(&p.q);
+}
+
+static void company_that_does_not_come_is_not_waited_for(void **state)
+{
+    struct item items[2];
+    struct patient p = {.linger_us = 1000};
+    pthread_t thread;
+
+    (void)state;
+    assert_int_equal(queue_init(&p.q, 10), ERR_OK);
+    put_one(&p.q, &items[0]);
+    (void)alarm(20);
+    (void)wait_for_company(&p); /* fewer than enough */
+    assert_int_equal(p.taken, 1);
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_company, &p), 0);
+    (void)usleep(
+        20000); /* most likely the thousand are over: the next one is taken at once, and else as one too few */
+    put_one(&p.q, &items[1]);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(p.taken, 1);
+    p.linger_us = MINUTE_US;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_company, &p), 0);
+    queue_close(&p.q);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    (void)alarm(0);
+    assert_false(p.may_go_on);
+    assert_int_equal(p.taken, 0);
+    queue_fini(&p.q);
+}
+
 static void fini_with_an_item_left(void *ctx)
 {
     struct item item;
@@ -280,6 +356,8 @@ int main(void)
         cmocka_unit_test(a_closed_queue_drains_then_says_so),
         cmocka_unit_test(nothing_is_lost_or_doubled_between_threads),
         cmocka_unit_test(items_left_over_wake_the_next_sleeper),
+        cmocka_unit_test(company_is_waited_for),
+        cmocka_unit_test(company_that_does_not_come_is_not_waited_for),
         cmocka_unit_test(an_item_is_not_forgotten_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
