@@ -1,4 +1,4 @@
-/* wallet.lua, in the binary. */
+/* The files of lua/ as one text, wallet.lua, in the binary. */
 #ifndef STORE_REDIS_LIBRARY_H
 #define STORE_REDIS_LIBRARY_H
 
