@@ -109,9 +109,9 @@ static enum outcome judge_amounts(const struct book *b, const struct posting *p,
         ASSERT(fits); /* 100 legs of 15 digits stay far below int64 */
     }
     for (unsigned i = 0; i < p->leg_count; i++) {
-        uint64_t no = j->sides[i].no;
-        uint32_t currency = no != 0 ? book_account(b, no)->currency : j->currency.code;
-        if (currency != j->currency.code ||
+        const struct account *a = j->sides[i].no != 0 ? book_account(b, j->sides[i].no) : NULL;
+        /* an account keeps the decimals it was opened with: after a change of the ISO table, two may differ in them */
+        if ((a != NULL && (a->currency != j->currency.code || a->exponent != j->exponent)) ||
             (p->currency.code != 0 && p->currency.code != j->currency.code)) {
             return OUTCOME_CURRENCY_MISMATCH;
         }

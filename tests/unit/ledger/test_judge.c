@@ -36,6 +36,26 @@ static void an_asked_currency_is_a_guard(void **state)
     stage_fini(&s);
 }
 
+/* As after a change of the ISO table between the two openings: a hundred of one is not a hundred of the other. */
+static void accounts_of_different_decimals_do_not_mix(void **state)
+{
+    struct account_view b;
+    struct stage s;
+
+    (void)state;
+    stage_init(&s);
+    (void)stage_must(&s, stage_credit(&s, "a", "1"), OUTCOME_OK);
+    (void)stage_must(&s, stage_credit(&s, "b", "1"), OUTCOME_OK);
+    assert_true(book_find(&s.b, SLICE("b"), &b));
+    ((struct account *)(uintptr_t)book_account(&s.b, b.no))->exponent = 0;
+    (void)stage_must(&s, stage_transfer(&s, "a", "b", "1"), OUTCOME_CURRENCY_MISMATCH);
+    (void)stage_must(&s, stage_transfer(&s, "b", "a", "1"), OUTCOME_CURRENCY_MISMATCH);
+    (void)stage_must(&s, stage_credit(&s, "b", "1"),
+                     OUTCOME_CURRENCY_MISMATCH); /* @world's are still two */
+    (void)stage_must(&s, stage_credit(&s, "a", "1"), OUTCOME_OK);
+    stage_fini(&s);
+}
+
 /* ---- opening ---- */
 
 static void a_credit_opens_what_is_unknown(void **state)
@@ -699,6 +719,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_asked_currency_is_a_guard),
+        cmocka_unit_test(accounts_of_different_decimals_do_not_mix),
         cmocka_unit_test(a_credit_opens_what_is_unknown),
         cmocka_unit_test(only_a_credit_opens),
         cmocka_unit_test(open_answers_with_the_account),

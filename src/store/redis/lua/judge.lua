@@ -38,7 +38,7 @@ local function judge_amounts(legs, p, guard)
     end
     for i = 1, #legs do
         local c = legs[i].currency
-        if c and c ~= p.currency and sub(c, 1, 3) ~= code then
+        if c and c ~= p.currency then -- or its decimals, after a change of the ISO table
             return CURRENCY_MISMATCH
         end
     end
