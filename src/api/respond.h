@@ -18,7 +18,10 @@ struct api_answer {
 /** Add a header field; the value is borrowed until the answer is sent. */
 void api_answer_add(struct api_answer *a, const char *name, struct slice value);
 
-/** Send it, with Content-Type and, for a write, Wallet-Durability; count the operation and remember the code for the log. */
+/**
+ * Send it, with Content-Type and, for a write, Wallet-Durability; count the operation and remember the code for the log.
+ * A write is what http found a route for that writes, whoever answers: a handler, the deadline, or render_fault.
+ */
 void api_answer_send(struct api_loop *l, struct http_request *request, struct api_answer *a,
                      struct slice body);
 

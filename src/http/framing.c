@@ -210,6 +210,92 @@ static enum framing_verdict read_target(struct framing_head *h, const char *byte
     return FRAMING_DONE;
 }
 
+static bool is_port(const char *bytes, size_t len)
+{
+    unsigned port = 0;
+
+    if (len > 5) {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        if (bytes[i] < '0' || bytes[i] > '9') {
+            return false;
+        }
+        port = port * 10 + (unsigned)(bytes[i] - '0');
+    }
+    return port <= UINT16_MAX;
+}
+
+/* uri-host [ ":" port ]: a name, an IPv4 address, or an IPv6 address in brackets; no userinfo, no
+ * path, no list */
+static bool is_host(struct slice host)
+{
+    size_t at = 0;
+
+    if (host.len > 0 && host.ptr[0] == '[') {
+        for (at = 1; at < host.len && host.ptr[at] != ']'; at++) {
+            if (!is_class(host.ptr[at], IS_HEX) && host.ptr[at] != ':' && host.ptr[at] != '.') {
+                return false;
+            }
+        }
+        if (at < 3 || at >= host.len) {
+            return false;
+        }
+        at++;
+    } else {
+        while (at < host.len && is_class(host.ptr[at], IS_HOST)) {
+            at++;
+        }
+        if (at == 0) {
+            return false;
+        }
+    }
+    return at == host.len || (host.ptr[at] == ':' && is_port(host.ptr + at + 1, host.len - at - 1));
+}
+
+/* Find authority, path and query. Returns: is it a target of a form that we know? */
+static bool split_target(struct framing_head *h, const char *bytes)
+{
+    const char *target = bytes + h->target_at;
+    uint32_t at = 0;
+    uint32_t path_at;
+
+    if (h->target_len == 1 && target[0] == '*') {
+        h->is_asterisk = true;
+        return h->method == HTTP_OPTIONS;
+    }
+    if (target[0] != '/') {
+        uint32_t host_at;
+        if (h->target_len > 7 && is_nocase(target, "http://", 7)) {
+            host_at = 7;
+        } else if (h->target_len > 8 && is_nocase(target, "https://", 8)) {
+            host_at = 8;
+        } else {
+            return false;
+        }
+        at = host_at;
+        while (at < h->target_len && target[at] != '/' && target[at] != '?') {
+            at++;
+        }
+        if (!is_host(slice_make(target + host_at, at - host_at))) {
+            return false;
+        }
+        h->authority_at = (uint16_t)(h->target_at + host_at);
+        h->authority_len = (uint16_t)(at - host_at);
+    }
+    path_at = at;
+    while (at < h->target_len && target[at] != '?') {
+        at++;
+    }
+    h->path_at = (uint16_t)(h->target_at + path_at);
+    h->path_len = (uint16_t)(at - path_at);
+    if (at < h->target_len) {
+        h->query_at = (uint16_t)(h->target_at + at + 1);
+        h->query_len = (uint16_t)(h->target_len - at - 1);
+    }
+    return true;
+}
+
 static enum framing_verdict read_version(struct framing_head *h, const char *bytes, size_t len)
 {
     static const char version[] = "HTTP/1.x\r\n";
@@ -231,6 +317,8 @@ static enum framing_verdict read_version(struct framing_head *h, const char *byt
     }
     h->scanned = h->at;
     h->stage = STAGE_FIELDS;
+    h->has_line =
+        split_target(h, bytes); /* a bad one is told at the end of the head, as its fields are */
     return FRAMING_DONE;
 }
 
@@ -376,90 +464,12 @@ static enum framing_verdict read_field(struct framing_head *h, const char *bytes
     return FRAMING_DONE;
 }
 
-static bool is_port(const char *bytes, size_t len)
+/* A URL as the target must name the same host as the Host field. */
+static bool is_authority_right(const struct framing_head *h, const char *bytes, bool has_host,
+                               struct slice host)
 {
-    unsigned port = 0;
-
-    if (len > 5) {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (bytes[i] < '0' || bytes[i] > '9') {
-            return false;
-        }
-        port = port * 10 + (unsigned)(bytes[i] - '0');
-    }
-    return port <= UINT16_MAX;
-}
-
-/* uri-host [ ":" port ]: a name, an IPv4 address, or an IPv6 address in brackets; no userinfo, no
- * path, no list */
-static bool is_host(struct slice host)
-{
-    size_t at = 0;
-
-    if (host.len > 0 && host.ptr[0] == '[') {
-        for (at = 1; at < host.len && host.ptr[at] != ']'; at++) {
-            if (!is_class(host.ptr[at], IS_HEX) && host.ptr[at] != ':' && host.ptr[at] != '.') {
-                return false;
-            }
-        }
-        if (at < 3 || at >= host.len) {
-            return false;
-        }
-        at++;
-    } else {
-        while (at < host.len && is_class(host.ptr[at], IS_HOST)) {
-            at++;
-        }
-        if (at == 0) {
-            return false;
-        }
-    }
-    return at == host.len || (host.ptr[at] == ':' && is_port(host.ptr + at + 1, host.len - at - 1));
-}
-
-/* Find path and query; an absolute-form target must name the same host as the Host field. */
-static bool split_target(struct framing_head *h, const char *bytes, bool has_host, struct slice host)
-{
-    const char *target = bytes + h->target_at;
-    uint32_t at = 0;
-    uint32_t path_at;
-
-    if (h->target_len == 1 && target[0] == '*') {
-        h->is_asterisk = true;
-        return h->method == HTTP_OPTIONS;
-    }
-    if (target[0] != '/') {
-        size_t scheme = 0;
-        uint32_t host_at;
-        if (h->target_len > 7 && is_nocase(target, "http://", 7)) {
-            scheme = 7;
-        } else if (h->target_len > 8 && is_nocase(target, "https://", 8)) {
-            scheme = 8;
-        } else {
-            return false;
-        }
-        at = host_at = (uint32_t)scheme;
-        while (at < h->target_len && target[at] != '/' && target[at] != '?') {
-            at++;
-        }
-        if (!is_host(slice_make(target + host_at, at - host_at)) ||
-            (has_host && !slice_equal_nocase(slice_make(target + host_at, at - host_at), host))) {
-            return false;
-        }
-    }
-    path_at = at;
-    while (at < h->target_len && target[at] != '?') {
-        at++;
-    }
-    h->path_at = (uint16_t)(h->target_at + path_at);
-    h->path_len = (uint16_t)(at - path_at);
-    if (at < h->target_len) {
-        h->query_at = (uint16_t)(h->target_at + at + 1);
-        h->query_len = (uint16_t)(h->target_len - at - 1);
-    }
-    return true;
+    return h->authority_len == 0 || !has_host ||
+           slice_equal_nocase(slice_make(bytes + h->authority_at, h->authority_len), host);
 }
 
 /* What only the whole head can tell. */
@@ -490,7 +500,7 @@ static enum framing_verdict finish_head(struct framing_head *h, const char *byte
         (h->method == HTTP_GET || h->method == HTTP_HEAD || h->method == HTTP_OPTIONS)) {
         return bad(h, HTTP_REASON_NO_BODY);
     }
-    if (!split_target(h, bytes, has_host, host)) {
+    if (!h->has_line || !is_authority_right(h, bytes, has_host, host)) {
         return bad(h, HTTP_REASON_TARGET);
     }
     /* RFC 9110, 10.1.1: an HTTP/1.0 client's 100-continue is ignored */

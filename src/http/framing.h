@@ -68,10 +68,12 @@ struct framing_head {
     uint8_t method_len;
     enum http_method method;
     uint16_t target_at, target_len;
-    uint16_t path_at, path_len;   /* without the query; 0: the target is "*" or has none */
-    uint16_t query_at, query_len; /* behind the '?' */
-    uint8_t version_minor;        /* HTTP/1.x: 0 or 1 */
-    bool is_asterisk;             /* OPTIONS * */
+    bool has_line; /* the request line is read to its end, and its target is of a form that is known: these are set */
+    uint16_t authority_at, authority_len; /* of a URL; 0: the target is none */
+    uint16_t path_at, path_len;           /* without the query; 0: the target is "*" or has none */
+    uint16_t query_at, query_len;         /* behind the '?' */
+    uint8_t version_minor;                /* HTTP/1.x: 0 or 1 */
+    bool is_asterisk;                     /* OPTIONS * */
     bool has_length;
     bool is_chunked;
     bool is_continue_expected; /* Expect: 100-continue, by an HTTP/1.1 client */

@@ -116,7 +116,8 @@ struct http_route {
 
 struct http_callbacks {
     /**
-     * Answer a fault by http_respond. `request` has its view as far as it was understood (request_id always set).
+     * Answer a fault by http_respond. `request` has its view as far as it was understood: request_id always; method and
+     * route, whatever is wrong behind them, where the request line was read to its end.
      * Called at most once a request, instead of the handler; the answer is given before it returns.
      */
     void (*render_fault)(struct http_request *request, enum http_fault fault, void *ctx);
@@ -156,6 +157,9 @@ struct uv_loop_s;
  */
 MUST_CHECK enum err http_listen(const char *address, unsigned count, int *fds, uint16_t *port,
                                 struct err_text *why);
+
+/** The HTTP library and its version as it was compiled in: "http_parser 2.9.4". Thread: any. */
+const char *http_library(void);
 
 /** Can only this machine reach a socket of http_listen? False where the kernel does not say. Thread: any. */
 bool http_is_local(int listen_fd);

@@ -155,14 +155,14 @@ void request_give(struct http_request *request);
 void request_done(struct http_request *request);
 
 /**
- * Fill the view with what a bad head lets see: id always, method and path where its first line was
- * right.
+ * Fill the view with what a bad head lets see: id always, method, path and route where its first line
+ * was right.
  */
 void request_view_partial(struct http_request *request, const char *bytes);
 
 /**
- * Copy the head, fill the view but params and query. Errors: ERR_NOMEM; the view has then an id and
- * no more.
+ * Copy the head, fill the view but route, params and query. Errors: ERR_NOMEM; the view has then an
+ * id, a method and a route, and no more.
  */
 MUST_CHECK enum err request_view_head(struct http_request *request, const char *bytes);
 

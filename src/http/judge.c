@@ -117,6 +117,7 @@ uint64_t judge_head(struct http_request *request, bool is_peer_forbidden)
     const struct http_route *route;
 
     if (is_peer_forbidden) {
+        request->view.route = (uint16_t)route_find(&s->routes, request->view.path, h->method).route;
         refuse(request, HTTP_FAULT_FORBIDDEN_PEER);
         return HTTP_DISCARD_BYTES_MAX;
     }

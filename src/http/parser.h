@@ -27,6 +27,9 @@ struct parser {
     bool is_done; /* the message is complete */
 };
 
+/** The library's name and its version as it was compiled in: "http_parser 2.9.4". Thread: any. */
+const char *parser_library(void);
+
 /** Prepare for the first byte of a request. Thread: its owner. */
 void parser_init(struct parser *p);
 

@@ -67,6 +67,15 @@ static const http_parser_settings settings = {
     .on_message_complete = on_message_complete,
 };
 
+#define TEXT_OF(number) #number
+#define TEXT(macro) TEXT_OF(macro)
+
+const char *parser_library(void)
+{
+    return "http_parser " TEXT(HTTP_PARSER_VERSION_MAJOR) "." TEXT(
+        HTTP_PARSER_VERSION_MINOR) "." TEXT(HTTP_PARSER_VERSION_PATCH);
+}
+
 void parser_init(struct parser *p)
 {
     http_parser *library;

@@ -67,6 +67,15 @@ static const llhttp_settings_t settings = {
     .on_message_complete = on_message_complete,
 };
 
+#define TEXT_OF(number) #number
+#define TEXT(macro) TEXT_OF(macro)
+
+const char *parser_library(void)
+{
+    return "llhttp " TEXT(LLHTTP_VERSION_MAJOR) "." TEXT(LLHTTP_VERSION_MINOR) "." TEXT(
+        LLHTTP_VERSION_PATCH);
+}
+
 void parser_init(struct parser *p)
 {
     llhttp_t *library;

@@ -2,6 +2,11 @@
 
 #include "base/assert.h"
 
+const char *http_library(void)
+{
+    return parser_library();
+}
+
 void reader_init(struct reader *r)
 {
     framing_head_init(&r->head);

@@ -134,17 +134,25 @@ static void set_request_id(struct http_request *request)
     request->view.request_id = slice_make(request->made_id, sizeof(request->made_id));
 }
 
-static void set_target(struct http_request *request)
+/* The path that a request line names; bytes are those of its head. */
+static struct slice path_of(const struct framing_head *h, const char *bytes)
+{
+    if (h->is_asterisk) {
+        return SLICE("*");
+    }
+    return h->path_len == 0 ? SLICE("/") : slice_make(bytes + h->path_at, h->path_len);
+}
+
+/* Whom a request was for that no handler will see. It needs no memory: its answer may be that there is none. */
+static void set_route(struct http_request *request, const char *bytes)
 {
     const struct framing_head *h = &request->reader.head;
 
-    request->view.method = h->method;
-    if (h->is_asterisk) {
-        request->view.path = SLICE("*");
-    } else if (h->path_len == 0) {
-        request->view.path = SLICE("/");
-    } else {
-        request->view.path = slice_make(request->head.ptr + h->path_at, h->path_len);
+    request->view.method = HTTP_OTHER;
+    if (h->has_line) {
+        request->view.method = h->method;
+        request->view.route =
+            (uint16_t)route_find(&request->server->routes, path_of(h, bytes), h->method).route;
     }
 }
 
@@ -152,14 +160,16 @@ void request_view_partial(struct http_request *request, const char *bytes)
 {
     const struct framing_head *h = &request->reader.head;
 
-    request->view.method = HTTP_OTHER;
+    set_route(request, bytes);
     if (h->target_len > 0 &&
         arena_copy(&request->arena, slice_make(bytes, h->at), &request->head) == ERR_OK) {
         const char *target = request->head.ptr + h->target_at;
         const char *query = memchr(target, '?', h->target_len);
         request->view.method = h->method;
         request->view.path =
-            slice_make(target, query == NULL ? h->target_len : (size_t)(query - target));
+            h->has_line
+                ? path_of(h, request->head.ptr)
+                : slice_make(target, query == NULL ? h->target_len : (size_t)(query - target));
     }
     set_request_id(request);
 }
@@ -171,10 +181,11 @@ enum err request_view_head(struct http_request *request, const char *bytes)
 
     set_request_id(request);
     if (e != ERR_OK) {
-        request->view.method = HTTP_OTHER;
+        set_route(request, bytes);
         return e;
     }
-    set_target(request);
+    request->view.method = h->method;
+    request->view.path = path_of(h, request->head.ptr);
     if (h->version_minor == 0) {
         request->is_last = !h->has_keep_alive || h->has_close;
     } else {

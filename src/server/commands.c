@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "config/config.h"
 #include "config/config_print.h"
+#include "http/http.h"
 #include "log/log.h"
 #include "money/currency.h"
 #include "server/ledger_commands.h"
@@ -14,6 +15,7 @@
 #include "server/server.h"
 #include "server/setup.h"
 #include "store/embedded/embedded.h"
+#include "store/redis/reply.h"
 
 /* ---- serve ---- */
 
@@ -92,6 +94,9 @@ static enum cli_exit run_version(const struct cli_input *in)
         "mywallet %s\ncurrencies: ISO 4217 as of %s\nlibraries: SQLite %s, libuv %s, OpenSSL %s\n",
         MYWALLET_VERSION, currency_table_date, embedded_sqlite_version(), uv_version_string(),
         OpenSSL_version(OPENSSL_VERSION_STRING));
+    /* these two do not say at run time which they are: their headers do */
+    buf_append_format(&text, "compiled with: hiredis %d.%d.%d, %s\n", HIREDIS_MAJOR, HIREDIS_MINOR,
+                      HIREDIS_PATCH, http_library());
     return cli_print(&text);
 }
 

@@ -45,6 +45,18 @@ def get(target=b"/livez", version=b"HTTP/1.1", *lines, host=b"Host: x"):
     return req(*lines, start=b"GET " + target + b" " + version, body=b"", ctype=None, host=host)
 
 
+# A request line that is whole and selects a route that writes: the contract's rule for Wallet-Durability.
+WRITE_LINE = re.compile(
+    rb"(?:\r\n)?POST (?:https?://[a-z0-9.:-]+)?/api/v1/(?:wallet|transfers|wallet/[!\"$-.0->@-~]+/(?:credit|debit))(?:\?[!\"$-~]*)? HTTP/1\.[01]\r\n"
+)
+
+
+def says_durability(answer, wire):
+    """Wallet-Durability is on the answer to a write, wherever it was refused, and on no other."""
+    assert answer.header("Wallet-Durability") == ("fsync" if WRITE_LINE.match(wire) else None), (wire[:200], answer)
+    return answer
+
+
 C12 = b"Content-Length: 12"
 TEC = b"Transfer-Encoding: chunked"
 
@@ -218,7 +230,7 @@ def test_bad(shared, watch, wire):
     name = a.encode()
     answers, closed = converse(shared.port, wire.replace(PATH, PATH.replace(b"@", name)) + req(C12).replace(b"@", name))
     assert closed and len(answers) == 1, answers
-    fails(check(answers[0], "POST", "/"), 400)
+    fails(check(says_durability(answers[0], wire), "POST", "/"), 400)
     assert credits(watch, a) == 0
 
 
@@ -229,7 +241,7 @@ def test_named(shared, watch, wire, statuses):
     name = a.encode()
     answers, closed = converse(shared.port, wire.replace(PATH, PATH.replace(b"@", name)), half_close=True)
     assert closed and len(answers) == 1, answers
-    assert check(answers[0], "POST", "/").status in statuses, answers
+    assert check(says_durability(answers[0], wire), "POST", "/").status in statuses, answers
     assert credits(watch, a) == 0
 
 
@@ -242,6 +254,7 @@ def test_either(shared, watch, wire):
     first = "HEAD" if wire.startswith(b"HEAD") else "POST"
     both = wire.replace(PATH, PATH.replace(b"@", name)) + req(C12).replace(b"@", name)
     answers, closed = converse(shared.port, both, methods=(first, "POST"))
+    says_durability(answers[0], wire)
     if len(answers) == 1:
         assert closed and answers[0].status >= 400, answers
         assert credits(watch, a) == 0
@@ -326,7 +339,7 @@ class TestIncomplete:
                     continue
                 conn.half_close()
                 try:
-                    fails(check(conn.answer("POST"), "POST", "/"), 400)
+                    fails(check(says_durability(conn.answer("POST"), wire[:i]), "POST", "/"), 400)
                 except Closed as e:
                     assert e.args[0] == b"", e.args[0]
                 assert conn.rest() == b""

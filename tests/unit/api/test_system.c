@@ -183,6 +183,37 @@ static void faults_of_http_get_the_envelope(void **state)
         fake_series(f, "http_requests_total{method=\"DELETE\",route=\"other\",code=\"405\"} "), 1);
 }
 
+/* Wherever a request was refused: what the store is worth is said to writes, and to nobody else. */
+static void a_fault_of_a_write_says_the_durability(void **state)
+{
+    static const struct {
+        enum http_method method;
+        const char *target;
+        bool is_write;
+    } rows[] = {
+        {HTTP_POST, "/api/v1/wallet/a/credit", true},
+        {HTTP_POST, "/api/v1/wallet/a/debit", true},
+        {HTTP_POST, "/api/v1/wallet", true},
+        {HTTP_POST, "/api/v1/transfers", true},
+        {HTTP_GET, "/api/v1/wallet", false},
+        {HTTP_GET, "/api/v1/wallet/a/balance", false},
+        {HTTP_HEAD, "/livez", false},
+        {HTTP_PUT, "/api/v1/transfers", false}, /* no such method there */
+        {HTTP_POST, "/nowhere", false},
+    };
+    struct fake *f = *state;
+    struct http_callbacks callbacks = api_callbacks(&f->loop);
+
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        for (int fault = HTTP_FAULT_BAD_REQUEST; fault <= HTTP_FAULT_NOMEM; fault++) {
+            fake_request(f, rows[i].method, rows[i].target, NULL, NULL);
+            callbacks.render_fault(&f->request, (enum http_fault)fault, callbacks.ctx);
+            assert_int_equal(fake_field(f, "Wallet-Durability") != NULL, rows[i].is_write);
+            assert_null(fake_field(f, "Wallet-Seq"));
+        }
+    }
+}
+
 static void a_fault_says_which_rule_was_broken(void **state)
 {
     struct fake *f = *state;
@@ -266,6 +297,7 @@ int main(void)
         WITH_FAKE(the_contract_is_served),
         WITH_FAKE(every_route_and_code_stands_in_the_contract),
         WITH_FAKE(faults_of_http_get_the_envelope),
+        WITH_FAKE(a_fault_of_a_write_says_the_durability),
         WITH_FAKE(a_fault_says_which_rule_was_broken),
         WITH_FAKE(a_peer_that_went_is_counted),
         WITH_FAKE(a_deadline_without_an_operation_is_503),

@@ -104,6 +104,8 @@ static void render_fault(struct http_request *request, enum http_fault fault, vo
 
     f->fault = (int)fault;
     f->reason = http_fault_reason(request);
+    f->method = http_view(request)->method;
+    f->route = http_view(request)->route;
     f->is_english =
         http_header(request, "Accept-Language", &language) && slice_equal(language, SLICE("en"));
     assert_true(http_view(request)->request_id.len > 0);

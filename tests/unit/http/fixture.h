@@ -22,6 +22,8 @@ struct fixture {
     unsigned deadlines;
     int fault;                 /* the last; -1: none */
     enum http_reason reason;   /* of that fault */
+    enum http_method method;   /* of its request, as far as it was understood */
+    unsigned route;            /* the same; options.route_count: none */
     bool is_english;           /* it was asked for with Accept-Language: en */
     struct http_request *held; /* by /hold */
     bool is_late_answered;     /* what on_deadline shall do */

@@ -83,6 +83,13 @@ static void slow_heads_are_cut(void **state)
     assert_int_equal(count_of(got, "HTTP/1.1 408"), 1);
     assert_false(is_reset);
     close(fd);
+    assert_int_equal(f.route, f.options.route_count); /* nobody knows what it would have been */
+    fd = client_open(&f);
+    client_say(&f, fd, "POST /upload HTTP/1.1\r\nHost: ");
+    starts_with(client_read_all(&f, fd, &is_reset), "HTTP/1.1 408");
+    close(fd);
+    assert_int_equal(f.method, HTTP_POST);
+    assert_int_equal(f.route, 7);
     fixture_close(&f);
 }
 
@@ -511,6 +518,10 @@ static void strangers_are_sent_away(void **state)
         assert_false(is_reset);
         close(fd);
         assert_int_equal(f.fault, is_allowed ? -1 : HTTP_FAULT_FORBIDDEN_PEER);
+        if (!is_allowed) {
+            assert_int_equal(f.method, HTTP_GET);
+            assert_int_equal(f.route, 0); /* of /hello: who is turned away is told apart, too */
+        }
         fd = client_open(&f); /* by loopback it is welcome */
         client_say(&f, fd, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
         starts_with(client_read(&f, fd, "hello"), "HTTP/1.1 200");

@@ -1,4 +1,4 @@
-/* Templates: which route serves a path, what is allowed there. */
+/* Templates: which route serves a path, what is allowed there; and for which route a request was that is refused early. */
 #include "http/route.h"
 
 #include <setjmp.h>
@@ -8,7 +8,16 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
 #include "base/mem.h"
+#include "http/framing.h"
+#include "unit/http/fixture.h"
+
+#define HOST "Host: a\r\n"
+#define JSON "Content-Type: application/json\r\n"
 
 static const struct http_route routes[] = {
     {.method = HTTP_GET, .template = "/"},
@@ -126,6 +135,177 @@ static void survives_a_failing_allocation(void **state)
     route_table_fini(&t);
 }
 
+/* ---- whom a refused request was for ---- */
+
+static void assert_part(const char *bytes, size_t at, size_t len, const char *want)
+{
+    assert_int_equal(len, strlen(want));
+    assert_memory_equal(bytes + at, want, len);
+}
+
+/* The request line is known from its own end on, whatever becomes of the head behind it. */
+static void the_line_is_known_at_its_end(void **state)
+{
+    static const struct {
+        const char *line;
+        const char *authority;
+        const char *path; /* NULL: the target is of no form that is known */
+        const char *query;
+    } lines[] = {
+        {"POST /x/y?q=1 HTTP/1.1\r\n", "", "/x/y", "q=1"},
+        {"GET http://a:8080/x?q HTTP/1.0\r\n", "a:8080", "/x", "q"},
+        {"GET https://b?q HTTP/1.1\r\n", "b", "", "q"},
+        {"OPTIONS * HTTP/1.1\r\n", "", "", ""},
+        {"POST * HTTP/1.1\r\n", NULL, NULL, NULL},
+        {"POST x HTTP/1.1\r\n", NULL, NULL, NULL},
+        {"POST http://u@a/x HTTP/1.1\r\n", NULL, NULL, NULL},
+        {"POST /x HTTP/1.2\r\n", NULL, NULL, NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        size_t line_len = strlen(lines[i].line);
+        char bytes[100];
+        size_t len =
+            (size_t)snprintf(bytes, sizeof(bytes), "%sHost: z\r\nA : b\r\n\r\n", lines[i].line);
+        for (size_t end = 0; end <= len; end++) {
+            static struct framing_head h;
+            enum framing_verdict verdict;
+            framing_head_init(&h);
+            verdict = framing_head_next(&h, bytes, end);
+            assert_int_equal(h.has_line, end >= line_len && lines[i].path != NULL);
+            assert_true(end < len || verdict == FRAMING_BAD); /* for its field, if for nothing before */
+            if (h.has_line) {
+                assert_part(bytes, h.authority_at, h.authority_len, lines[i].authority);
+                assert_part(bytes, h.path_at, h.path_len, lines[i].path);
+                assert_part(bytes, h.query_at, h.query_len, lines[i].query);
+            }
+        }
+    }
+}
+
+static struct fixture f;
+
+static int setup_server(void **state)
+{
+    (void)state;
+    fixture_defaults(&f);
+    fixture_open(&f, "127.0.0.1:0");
+    return 0;
+}
+
+static int teardown_server(void **state)
+{
+    (void)state;
+    fixture_close(&f);
+    return 0;
+}
+
+enum { ROUTE_HELLO = 0, ROUTE_ECHO = 2, ROUTE_NONE = 8 }; /* in the fixture's table */
+
+/* Whom a request was for, whatever is wrong behind its first line: the renderer owes some of them a header. */
+static void tells_the_renderer_for_whom(void **state)
+{
+    static const struct {
+        const char *request;
+        enum http_fault fault;
+        enum http_method method;
+        unsigned route;
+    } rows[] = {
+        {"POST /echo HTTP/1.1\r\n\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_ECHO},
+        {"\r\nPOST /echo?a=%zz HTTP/1.1\r\n" HOST HOST "\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST,
+         ROUTE_ECHO},
+        {"POST /echo HTTP/1.1\r\n" HOST "A : b\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_ECHO},
+        {"POST http://a/echo?b HTTP/1.1\r\n" HOST "Expect: tea\r\n\r\n", HTTP_FAULT_BAD_REQUEST,
+         HTTP_POST, ROUTE_ECHO},
+        {"POST https://b/echo HTTP/1.1\r\n" HOST "\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST,
+         ROUTE_ECHO},
+        {"POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP_FAULT_BAD_REQUEST,
+         HTTP_POST, ROUTE_ECHO},
+        {"POST /echo HTTP/1.1\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_ECHO}, /* cut */
+        {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\n{}", HTTP_FAULT_BAD_MEDIA_TYPE,
+         HTTP_POST, ROUTE_ECHO},
+        {"POST /echo HTTP/1.1\r\n" HOST JSON "Content-Length: 101\r\n\r\n",
+         HTTP_FAULT_BODY_TOO_LARGE, HTTP_POST, ROUTE_ECHO},
+        {"HEAD /hello HTTP/1.1\r\n\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_HEAD, ROUTE_HELLO},
+        {"POST /echo HTTP/1.1\r", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_NONE},
+        {"POST /echo HTTP/1.2\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_NONE},
+        {"POST /ec\rho HTTP/1.1\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_OTHER, ROUTE_NONE},
+        {"POST echo HTTP/1.1\r\n" HOST "\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_NONE},
+        {"POST http://u@a/echo HTTP/1.1\r\n" HOST "\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST,
+         ROUTE_NONE},
+        {"POST * HTTP/1.1\r\n" HOST "\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_NONE},
+        {"OPTIONS * HTTP/1.1\r\n\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_OPTIONS, ROUTE_NONE},
+        {"OPTIONS /echo HTTP/1.1\r\n\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_OPTIONS, ROUTE_NONE},
+        {"GET /echo HTTP/1.1\r\n\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_GET, ROUTE_NONE},
+        {"BREW /echo HTTP/1.1\r\n\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_OTHER, ROUTE_NONE},
+        {"POST /gone HTTP/1.1\r\n\r\n", HTTP_FAULT_BAD_REQUEST, HTTP_POST, ROUTE_NONE},
+        {"DELETE /echo HTTP/1.1\r\n" HOST "\r\n", HTTP_FAULT_BAD_METHOD, HTTP_DELETE, ROUTE_NONE},
+    };
+
+    (void)state;
+    assert_int_equal(f.options.route_count, ROUTE_NONE);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        f.fault = -1;
+        (void)exchange(&f, rows[i].request);
+        if (f.fault != (int)rows[i].fault || f.method != rows[i].method || f.route != rows[i].route) {
+            fail_msg("%s\ngot fault %d, method %d, route %u", rows[i].request, f.fault,
+                     (int)f.method, f.route);
+        }
+    }
+}
+
+/* The request is there, and no memory for what it says: its route is known, and that a HEAD wants no body. */
+static void no_memory_for_a_head_is_told_for_whom(void **state)
+{
+    static const struct {
+        const char *first, *rest;
+        enum http_method method;
+        unsigned route;
+        bool has_body;
+    } rows[] = {{"POST /ec", "ho HTTP/1.1\r\n" HOST "\r\n", HTTP_POST, ROUTE_ECHO, true},
+                {"HEAD /he", "llo HTTP/1.1\r\n" HOST "\r\n", HTTP_HEAD, ROUTE_HELLO, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char padding[2000];
+        int fd, held;
+        const char *got;
+        memset(padding, 'x', sizeof(padding));
+        fixture_close(&f);
+        fixture_defaults(&f);
+        fixture_open(&f, "127.0.0.1:0");
+        fd = client_open(
+            &f); /* leaves two buffers behind, large enough for all that follows, and a request */
+        client_say(&f, fd, "GET /he");
+        fixture_pass(&f, 1);
+        client_say(&f, fd, "llo HTTP/1.1\r\n" HOST "X: ");
+        client_send(&f, fd, padding, sizeof(padding));
+        client_say(&f, fd, "\r\n\r\n");
+        fixture_wait(&f, &f.done, 1);
+        close(fd);
+        held = client_open(&f); /* takes the request, and the memory that it had */
+        client_say(&f, held, "POST /hold HTTP/1.1\r\n" HOST "\r\n");
+        fixture_wait(&f, &f.handled, 2);
+        fd = client_open(&f);
+        client_say(&f, fd, rows[i].first);
+        fixture_pass(&f, 1);
+        mem_fail_at(1, 1);
+        client_say(&f, fd, rows[i].rest);
+        got = client_read(&f, fd, rows[i].has_body ? "fault" : "\r\n\r\n");
+        mem_fail_at(0, 0);
+        assert_int_equal(strncmp(got, "HTTP/1.1 503", 12), 0);
+        assert_int_equal(strstr(got, "fault") != NULL, rows[i].has_body);
+        assert_int_equal(f.fault, HTTP_FAULT_NOMEM);
+        assert_int_equal(f.method, rows[i].method);
+        assert_int_equal(f.route, rows[i].route);
+        http_respond(f.held, 200, NULL, 0, SLICE_NONE);
+        http_release(f.held);
+        close(fd);
+        close(held);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +314,10 @@ int main(void)
         cmocka_unit_test(gives_parameters_as_sent),
         cmocka_unit_test(tells_what_is_allowed),
         cmocka_unit_test(survives_a_failing_allocation),
+        cmocka_unit_test(the_line_is_known_at_its_end),
+        cmocka_unit_test_setup_teardown(tells_the_renderer_for_whom, setup_server, teardown_server),
+        cmocka_unit_test_setup_teardown(no_memory_for_a_head_is_told_for_whom, setup_server,
+                                        teardown_server),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
