@@ -88,7 +88,7 @@ static void on_turn(uv_idle_t *turn)
 void lane_send(struct lane *l, struct wire_call *call)
 {
     ASSERT(call->bytes.len > 0 && call->done != NULL && call->command < WIRE_COMMAND_COUNT);
-    call->is_claimed = call->was_sent = false;
+    call->was_sent = false;
     call->sent_us = call->retry_us = 0;
     call->tries = 0;
     if (l->is_closed || l->waiting.len + l->later.len >= l->shared->options.inbox_max) {
@@ -104,11 +104,7 @@ void lane_send(struct lane *l, struct wire_call *call)
 
 static bool is_wanted(struct wire_call *call)
 {
-    if (call->is_claimed || call->claim == NULL) {
-        return true;
-    }
-    call->is_claimed = true;
-    return call->claim(call);
+    return call->claim == NULL || call->claim(call);
 }
 
 /* Synchronous, and no replica is there: nothing is executed that nobody could confirm. */

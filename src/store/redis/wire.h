@@ -42,12 +42,12 @@ struct wire_call {
     enum wire_command command;
     bool is_write; /* in synchronous mode its answer waits for WAIT; short of replicas it ends as WIRE_UNKNOWN */
     bool may_resend; /* after WIRE_UNKNOWN by a lost connection it may be sent again within its deadline: it carries an idempotency key, or only reads */
-    /** Asked right before its bytes are taken; false: it is not wanted any more, and ends as WIRE_NOT_SENT. NULL: it is. Asked once. */
+    /** Asked right before its bytes are taken, for each try; false: it is not wanted any more, and ends as WIRE_NOT_SENT, after a try that was sent as WIRE_UNKNOWN. NULL: it is. */
     bool (*claim)(struct wire_call *call);
     /** Runs exactly once, on the loop, never inside lane_send. reply is borrowed for the call, NULL unless answered. It may be an error reply (type REDIS_REPLY_ERROR). It may send more. */
     void (*done)(struct wire_call *call, enum wire_fate fate, const struct redisReply *reply);
     /* the lane's own */
-    bool is_claimed, was_sent;
+    bool was_sent;
     uint64_t sent_us, retry_us;
     unsigned tries;
 };

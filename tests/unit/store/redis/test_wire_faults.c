@@ -539,7 +539,28 @@ static void test_claim(void **state)
     assert_int_equal(yes.fate, WIRE_ANSWERED);
     assert_int_equal(yes.reply_type, REDIS_REPLY_INTEGER);
     assert_int_equal(yes.call.tries, 1);
-    assert_true(yes.call.is_claimed);
+    end(&f, &b);
+}
+
+static bool only_once(struct wire_call *call)
+{
+    return !call->was_sent;
+}
+
+/* What was allowed at the first try is asked again before the next: by then it may be forbidden to write. */
+static void test_claim_before_each_try(void **state)
+{
+    static script lost = {FAKE_GREETING, EXPECT("tag-a\r\n"), CLOSE};
+    struct fake_redis f;
+    struct lab b;
+    struct lab_call a = {.call = {.is_write = true, .may_resend = true, .claim = only_once}};
+
+    (void)state;
+    begin(&f, &b, lost, answers);
+    lab_start(&b, 1, 1);
+    lab_send(&b, &a, "FCALL tag-a");
+    lab_run_ended(&b, 1);
+    lab_assert(&a, WIRE_UNKNOWN, "");
     end(&f, &b);
 }
 
@@ -695,6 +716,7 @@ int main(void)
         cmocka_unit_test(test_wait_is_never_for_none),
         cmocka_unit_test(test_wait_that_never_ends),
         cmocka_unit_test(test_claim),
+        cmocka_unit_test(test_claim_before_each_try),
         cmocka_unit_test(test_full_queue),
         cmocka_unit_test(test_close_with_calls_on_board),
         cmocka_unit_test(test_done_sends_more),
