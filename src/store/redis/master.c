@@ -28,6 +28,7 @@ static void line_close(struct master *m)
         m->line = NULL;
     }
     m->journals_us = 0;
+    m->has_replay = false;
 }
 
 void master_close(struct master *m)
@@ -196,6 +197,27 @@ static enum err library_keep(struct master *m, enum mend_need need, struct err_t
     return e;
 }
 
+/* Once on each line, as soon as there is a file to be replayed. */
+static enum err replay_check(struct master *m, struct err_text *why)
+{
+    bool is_known = true;
+    enum err e;
+
+    if (m->has_replay || m->facts.has_aof == 0) {
+        return ERR_OK;
+    }
+    e = mend_replay(m->line, &is_known, why);
+    if (e == ERR_OK) {
+        m->has_replay = true;
+        if (!is_known) {
+            log_event(LOG_WARN, "store.redis.warning", log_text("setting", "acl"),
+                      log_text("text", "whether the user default may replay the append-only file "
+                                       "cannot be asked: give the right +acl|dryrun"));
+        }
+    }
+    return e;
+}
+
 static void budget_tell(const struct master *m)
 {
     const struct redis_options *o = &m->shared->options;
@@ -227,6 +249,9 @@ static enum err all_checks(struct master *m, struct err_text *why)
     if (e == ERR_OK) {
         e = mend_selftest(m->line, why);
         e = e == ERR_DISK_FULL ? ERR_OK : e; /* reads are served meanwhile, and the health says so */
+    }
+    if (e == ERR_OK) {
+        e = replay_check(m, why);
     }
     if (e == ERR_OK) {
         e = mend_marks(m->line, s->options.buckets, &m->marks, why);
@@ -388,6 +413,10 @@ static enum store_health judge(struct master *m, struct err_text *why)
     e = library_keep(m, MEND_SOME, why);
     if (e != ERR_OK) {
         return stall(m, e);
+    }
+    e = replay_check(m, why);
+    if (e != ERR_OK) {
+        return e == ERR_INVALID ? STORE_FAILED : stall(m, e);
     }
     h = check_health(&m->facts, &m->shared->options, why);
     return h == STORE_FAILED && m->facts.evicted_keys > 0 ? lose(m, why) : h;

@@ -153,6 +153,41 @@ enum err mend_selftest(struct sync *s, struct err_text *why)
     return e == ERR_OK ? lanes_selftest(s, why) : e;
 }
 
+/* ---- what a restart brings back ---- */
+
+enum err mend_replay(struct sync *s, bool *is_known, struct err_text *why)
+{
+    /* what the functions and an import write, as the file has it */
+    static const char *const written[] = {
+        "DEL w:t",     "HDEL w:t x",       "HSET w:t x 1",     "PEXPIREAT w:t 1",
+        "RPUSH w:t x", "SET w:t x PXAT 1", "XADD w:t 1-1 x 1",
+    };
+    enum err e = ERR_OK;
+
+    *is_known = true;
+    for (size_t i = 0; e == ERR_OK && *is_known && i < ARRAY_LEN(written); i++) {
+        char words[64];
+        redisReply *r = NULL;
+        (void)snprintf(words, sizeof(words), "ACL DRYRUN default %s", written[i]);
+        e = sync_say(s, &r, words);
+        if (e != ERR_OK) {
+            return silent(e, why);
+        }
+        if (r->type == REDIS_REPLY_ERROR) {
+            *is_known = false; /* no right to ask, or a server that knows no such question */
+        } else if (!slice_equal(answer_text(r), SLICE("OK"))) {
+            err_text_set(why,
+                         "the user default may not do what postings do, so Redis would leave them "
+                         "out when it loads its append-only file: " SLICE_FORMAT
+                         "; " MEND_REPLAY_ADVICE,
+                         SLICE_ARGS(answer_text(r)));
+            e = ERR_INVALID;
+        }
+        sync_free(r);
+    }
+    return e;
+}
+
 /* ---- the ledger's marks ---- */
 
 /* A lock, and the fence it leaves, may come before a ledger. */

@@ -11,6 +11,11 @@ struct sync;
 
 enum { MEND_FORMAT = 1 };
 
+/** What the user default needs, and where. */
+#define MEND_REPLAY_ADVICE \
+    "give it ~w:* +del +hdel +hset +pexpireat +rpush +set +xadd, also where it is off, and also in " \
+    "the server's configuration"
+
 /** How much of the library has to be right. */
 enum mend_need {
     MEND_SAME, /* the very library of this program: start-up */
@@ -31,6 +36,16 @@ MUST_CHECK enum err mend_library(struct sync *s, bool may_load, enum mend_need n
 
 /** Let the library run each of its commands, and those of reads, on keys of its own, and run what lanes need beside: what the user may not do fails now, not in the middle of a posting. Errors: ERR_DISK_FULL its memory is full, so nothing was tried; ERR_INVALID; as above. */
 MUST_CHECK enum err mend_selftest(struct sync *s, struct err_text *why);
+
+/**
+ * Would the server bring back from its append-only file all that postings write? It replays them as the user default, and what
+ * that one may not do within a transaction, which is what a function's writes are to it, it leaves out and goes on.
+ *
+ * Returns: *is_known: false where the user may not ask (ACL DRYRUN), or the server cannot say.
+ * Errors:  ERR_INVALID it would not; as above.
+ * Source:  github.com/redis/redis/issues/14541; seen on 7.0.15.
+ */
+MUST_CHECK enum err mend_replay(struct sync *s, bool *is_known, struct err_text *why);
 
 /**
  * Read the ledger's marks; make them where there is no ledger at all. Several instances at once agree on one.

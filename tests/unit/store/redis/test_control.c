@@ -115,6 +115,24 @@ static void test_acknowledged_work_is_gone(void **state)
     assert_int_equal(atomic_load(&f->shared->health), STORE_FAILED);
 }
 
+/* As whom Redis replays its file may change while the service runs: the next connection asks again. */
+static void test_a_file_that_could_not_be_replayed(void **state)
+{
+    struct control_fixture *f = *state;
+
+    redis_server_start(&f->server, "--appendonly yes --appendfsync always");
+    redis_server_say(&f->server, "ACL SETUSER boss on nopass ~* +@all");
+    f->options = fixture_options(&f->server);
+    (void)snprintf(f->options.url.user, sizeof(f->options.url.user), "boss");
+    fixture_started(f);
+    redis_server_say(&f->server, "ACL SETUSER default -hset");
+    redis_server_say(&f->server, "CLIENT KILL USER boss");
+    fixture_wait_health(f, STORE_FAILED);
+    fixture_has(fixture_log(f), "append-only");
+    redis_server_say(&f->server, "ACL SETUSER default +hset");
+    fixture_wait_health(f, STORE_HEALTHY);
+}
+
 static void test_a_server_that_hangs(void **state)
 {
     struct control_fixture *f = *state;
@@ -329,6 +347,7 @@ int main(void)
         TEST(a_server_that_comes_back_empty),
         TEST(a_server_that_comes_back_whole),
         TEST(acknowledged_work_is_gone),
+        TEST(a_file_that_could_not_be_replayed),
         TEST(a_server_that_hangs),
         TEST(settings_that_change),
         TEST(a_required_durability_that_is_lost),

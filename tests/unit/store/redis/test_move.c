@@ -402,6 +402,59 @@ static void says_where_there_is_no_ledger(void **state)
     assert_int_equal(lab_try_verify(&server, &report, &why), ERR_UNSUPPORTED);
 }
 
+/* ---- rights: as docs/redis.md has them ---- */
+
+#define AUDIT_RIGHTS \
+    "%R~w:* resetchannels -@all +multi +exec +time +info +config|get +scan +get +pexpiretime " \
+    "+hget +hgetall +hmget +llen +lrange +xlen +xrange +xrevrange"
+#define SERVICE_RIGHTS \
+    "~w:* resetchannels -@all +fcall +fcall_ro +del +exists +get +set +pexpire +pttl +hdel " \
+    "+hget +hgetall +hmget +hset +hsetnx +llen +lindex +lrange +rpush +xadd +xrange +xrevrange " \
+    "+scan +time +ping +info +role +wait +config|get +client|no-evict +acl|dryrun " \
+    "+function|load"
+#define IMPORT_RIGHTS SERVICE_RIGHTS " +multi +exec +xlen +pexpireat +unlink +client|list"
+
+static struct redis_url url_as(const char *user)
+{
+    struct redis_url url = lab_url(&server);
+
+    (void)snprintf(url.user, sizeof(url.user), "%s", user);
+    (void)snprintf(url.password, sizeof(url.password), "sesame");
+    return url;
+}
+
+/* Nothing but reading is needed to prove a ledger and to write it down, and some rights beside the service's to make one. */
+static void the_tools_need_few_rights(void **state)
+{
+    const struct lines_options options = recent(60, 500);
+    const int fd = lines_make(&options), out = memfd_create("export", 0);
+    struct redis_verify_report report;
+    struct move_totals totals;
+    struct err_text why = {""};
+    struct redis_url url;
+
+    (void)state;
+    redis_server_say(&server, "ACL SETUSER importer on >sesame " IMPORT_RIGHTS);
+    redis_server_say(&server, "ACL SETUSER auditor on >sesame " AUDIT_RIGHTS);
+    url = url_as("importer");
+    if (redis_import(&url, &lab_no_tls, 7, fd, &totals, &why) != ERR_OK) {
+        fail_msg("import: %s", why.text);
+    }
+    url = url_as("auditor");
+    if (redis_verify(&url, &lab_no_tls, &report, &why) != ERR_OK) {
+        fail_msg("verify: %s", why.text);
+    }
+    if (redis_export(&url, &lab_no_tls, out, &totals, &why) != ERR_OK) {
+        fail_msg("export: %s", why.text);
+    }
+    assert_true(lines_are_same(fd, out));
+    redis_server_say(&server, "ACL DELUSER importer auditor");
+    (void)close(fd);
+    (void)close(out);
+}
+
+/* ---- running ---- */
+
 static int start(void **state)
 {
     (void)state;
@@ -433,6 +486,7 @@ int main(void)
         cmocka_unit_test_setup(refuses_twins_in_one_bucket, begin),
         cmocka_unit_test_setup(keys_answer_as_before, begin),
         cmocka_unit_test_setup(says_where_there_is_no_ledger, begin),
+        cmocka_unit_test_setup(the_tools_need_few_rights, begin),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

@@ -29,7 +29,7 @@
     "resetchannels ~w:* -@all +fcall +fcall_ro " \
     "+del +exists +get +set +pexpire +pttl +hdel +hget +hgetall +hmget +hset +hsetnx +llen +rpush +xadd +xrevrange " \
     "+lindex +lrange +xrange +scan " \
-    "+time +ping +info +role +wait +config|get +client|no-evict"
+    "+time +ping +info +role +wait +config|get +client|no-evict +acl|dryrun"
 #define DEPLOY_RIGHTS RUN_RIGHTS " +function|load"
 
 enum { OPEN_MS = 1000 };
@@ -558,6 +558,52 @@ static void each_right_is_needed(void **state)
     redis_server_stop(&server);
 }
 
+/*
+ * Redis replays its append-only file as the user default, and what that one may not do in a transaction it leaves out: a
+ * ledger would come back without what was answered. Such a server is not served.
+ */
+static void default_must_be_able_to_replay(void **state)
+{
+    static const char *const needed[] = {"del",   "hdel", "hset", "pexpireat",
+                                         "rpush", "set",  "xadd"};
+    struct redis_server server;
+    struct redis_url url;
+    struct err_text why;
+    char words[96];
+
+    (void)state;
+    redis_server_start(&server, "--appendonly yes");
+    redis_server_say(&server, "ACL SETUSER run on >run-sesame " DEPLOY_RIGHTS);
+    url = url_of(&server, false, "127.0.0.1", "run", "run-sesame");
+    assert_int_equal(store_try(&url, NULL, true, &why), ERR_OK);
+    /* the tests' own way in is the user default, who may change himself */
+    redis_server_say(&server, "ACL SETUSER default resetkeys ~w:* resetchannels -@all +acl "
+                              "+del +hdel +hset +pexpireat +rpush +set +xadd");
+    assert_int_equal(store_try(&url, NULL, true, &why), ERR_OK);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        (void)snprintf(words, sizeof words, "ACL SETUSER default -%s", needed[i]);
+        redis_server_say(&server, words);
+        assert_int_equal(store_try(&url, NULL, true, &why), ERR_INVALID);
+        assert_says(why.text, needed[i]);
+        assert_says(why.text, "append-only");
+        (void)snprintf(words, sizeof words, "ACL SETUSER default +%s", needed[i]);
+        redis_server_say(&server, words);
+    }
+    redis_server_say(&server, "ACL SETUSER default resetkeys ~other:*");
+    assert_int_equal(store_try(&url, NULL, true, &why), ERR_INVALID);
+    /* nobody to ask: that is a warning, and no reason not to serve */
+    redis_server_say(&server, "ACL SETUSER run -acl|dryrun");
+    assert_int_equal(store_try(&url, NULL, true, &why), ERR_OK);
+    redis_server_stop(&server);
+
+    redis_server_start(&server, ""); /* no file, nothing to replay */
+    redis_server_say(&server, "ACL SETUSER run on >run-sesame " DEPLOY_RIGHTS);
+    redis_server_say(&server, "ACL SETUSER default -@all +acl");
+    url = url_of(&server, false, "127.0.0.1", "run", "run-sesame");
+    assert_int_equal(store_try(&url, NULL, true, &why), ERR_OK);
+    redis_server_stop(&server);
+}
+
 static int make(void **state)
 {
     (void)state;
@@ -582,6 +628,7 @@ int main(void)
         cmocka_unit_test(passwords),
         cmocka_unit_test(rights),
         cmocka_unit_test(each_right_is_needed),
+        cmocka_unit_test(default_must_be_able_to_replay),
     };
 
     return cmocka_run_group_tests(tests, make, unmake);
