@@ -26,9 +26,8 @@ struct contract_limits {
 /** How a store joins the suite. */
 struct contract_store {
     const char *name;
-    bool has_restart;   /* open_again finds what was durable */
-    bool has_inbox;     /* keeps limits.inbox_max */
-    bool has_many_legs; /* replays and histories of postings of more than two legs are whole */
+    bool has_restart; /* open_again finds what was durable */
+    bool has_inbox;   /* keeps limits.inbox_max */
     bool is_bucketed; /* a journal a bucket: positions, @world and tags of transactions are each bucket's own */
     bool is_unordered;               /* what one loop asks at once may be done in another order */
     bool is_without_keys_max;        /* keys cost memory alone: no number of them is refused */
@@ -47,6 +46,9 @@ struct contract_store {
 extern const struct contract_store contract_book; /* the bare book: the oracle */
 extern const struct contract_store contract_embedded;
 extern const struct contract_store contract_redis, contract_redis_buckets, contract_redis_wide;
+extern const struct contract_store contract_redis_narrow, contract_redis_pair,
+    contract_redis_synchronous, contract_redis_synchronous_wide, contract_redis_sentinel,
+    contract_redis_tls;
 
 /** A loop without a loop: one thread's sink, and a place to sleep until the store wakes it. */
 struct client {

@@ -1,7 +1,8 @@
 /*
  * A ledger that moves between the stores, there and back and on: every posting, key and refusal arrives as it was. Once made up,
- * once born in a Redis by its own functions.
+ * once born in a Redis by its own functions, once in a data folder with postings of many legs.
  */
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "contract/legs.h"
 #include "store/embedded/db.h"
 #include "store/embedded/embedded.h"
 #include "store/embedded/move.h"
@@ -20,7 +22,7 @@
 #include "store/redis/sync.h"
 #include "unit/store/redis/move_lab.h"
 
-enum { HOPS = 6, POSTS = 3000 };
+enum { HOPS = 6, POSTS = 3000, LEGS_POSTS = 300 };
 
 static struct redis_server server;
 
@@ -237,6 +239,210 @@ static void answers_arrive_as_they_were(void **state)
     (void)close(to);
 }
 
+/* ---- born in a folder, with many legs ---- */
+
+/* The embedded store, one operation at a time. */
+struct folder_store {
+    struct store *store;
+    struct store_sink sink;
+    sem_t woken;
+};
+
+static void woken(void *ctx)
+{
+    (void)sem_post(ctx);
+}
+
+static void done(struct store_op *op)
+{
+    *(bool *)op->user = true;
+}
+
+static void folder_open(struct folder_store *f, const char *dir)
+{
+    const struct embedded_options options = {.dir = dir,
+                                             .inbox_max = 16,
+                                             .batch_max = 16,
+                                             .readers = 1,
+                                             .idempotency_ttl_us = (uint64_t)LINES_TTL_US,
+                                             .idempotency_max = 100000};
+    struct err_text why = {""};
+
+    assert_int_equal(sem_init(&f->woken, 0, 0), 0);
+    say("sink", store_sink_init(&f->sink, woken, &f->woken), &why);
+    say("open", embedded_open(&options, &f->store, &why), &why);
+}
+
+static void folder_close(struct folder_store *f)
+{
+    store_close(f->store);
+    store_sink_fini(&f->sink);
+    (void)sem_destroy(&f->woken);
+}
+
+static void folder_run(struct folder_store *f, struct store_op *op)
+{
+    bool is_done = false;
+
+    op->user = &is_done;
+    op->deadline_mono_us = UINT64_MAX;
+    store_submit(op);
+    store_flush(f->store, &f->sink);
+    while (!is_done) {
+        assert_int_equal(sem_wait(&f->woken), 0);
+        store_drain(&f->sink);
+    }
+    assert_int_equal(op->status, STORE_DONE);
+}
+
+/* Request i: the first ones are credits, and each is the same however often it is asked for. */
+static void legs_post(struct folder_store *f, struct store_op *op, unsigned i)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e", "f", "g", "h"};
+    static const struct slice extras[] = {SLICE("\3\3\0r \""), SLICE("\4\2\0{}"), {NULL, 0}};
+    const struct posting_words words = {.may_open = true,
+                                        .open_currency = {'C' | 'N' << 8 | 'Y' << 16}};
+    const char *turned[ARRAY_LEN(names)];
+    struct idem key = {.field_count = 1, .field_tags = {(uint16_t)i}};
+    struct prng random = {.state = i};
+    struct legs legs;
+
+    store_op_init(op, STORE_POST, &f->sink, done);
+    memcpy(key.scope, &i, sizeof(i));
+    for (unsigned k = 0; k < ARRAY_LEN(names); k++) {
+        turned[k] = names[(k + i) % ARRAY_LEN(names)];
+    }
+    if (i < ARRAY_LEN(names)) {
+        assert_int_equal(posting_credit(&op->out, slice_of(names[i]), (struct decimal){1, 3},
+                                        &words, &op->posting),
+                         ERR_OK);
+    } else {
+        legs_any(&random, turned, ARRAY_LEN(names), &legs);
+        op->posting = (struct posting){.kind = (enum record_kind)(RECORD_CREDIT + i % 3),
+                                       .legs = legs.list,
+                                       .leg_count = legs.count,
+                                       .extra = extras[prng_below(&random, ARRAY_LEN(extras))]};
+    }
+    op->posting.idem = &key;
+    folder_run(f, op);
+}
+
+static int folder_export(const char *dir)
+{
+    int fd = memfd_create("export", 0);
+    struct verify_report report;
+    struct move_totals totals;
+    struct err_text why = {""};
+
+    say("verify", embedded_verify(dir, &report, &why), &why);
+    say("export", embedded_export(dir, (uint64_t)LINES_TTL_US, fd, &totals, &why), &why);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    return fd;
+}
+
+static void many_legs_move_and_answer(void **state)
+{
+    struct store_op *first = mem_alloc_array(LEGS_POSTS, sizeof(*first));
+    char one[] = "/tmp/move-XXXXXX", two[] = "/tmp/move-XXXXXX";
+    unsigned moved = 0;
+    struct move_totals totals;
+    struct err_text why = {""};
+    struct folder_store f;
+    int fds[4];
+
+    (void)state;
+    assert_true(first != NULL && mkdtemp(one) != NULL && mkdtemp(two) != NULL);
+    folder_open(&f, one);
+    for (unsigned i = 0; i < LEGS_POSTS; i++) {
+        legs_post(&f, &first[i], i);
+        assert_false(first[i].result.is_replay);
+        moved += first[i].result.outcome == OUTCOME_OK;
+    }
+    assert_true(moved > LEGS_POSTS / 2 && moved < LEGS_POSTS);
+    folder_close(&f);
+    fds[0] = folder_export(one);
+    fds[1] = by_redis(fds[0], 1);
+    fds[2] = by_embedded(fds[1]);
+    fds[3] = by_redis(fds[2], NAMES_BUCKETS_MAX);
+    for (unsigned i = 1; i < ARRAY_LEN(fds); i++) {
+        assert_true(lines_are_same(fds[0], fds[i]));
+    }
+    say("import", embedded_import(two, fds[3], &totals, &why), &why);
+    folder_open(&f, two);
+    for (unsigned i = 0; i < LEGS_POSTS; i++) {
+        struct store_op again;
+        legs_post(&f, &again, i);
+        if (first[i].result.outcome == OUTCOME_OK || outcome_is_stored(first[i].result.outcome)) {
+            is_same_answer(&first[i].result, &again.result);
+        }
+        store_op_fini(&again);
+        store_op_fini(&first[i]);
+    }
+    folder_close(&f);
+    for (unsigned i = 0; i < ARRAY_LEN(fds); i++) {
+        (void)close(fds[i]);
+    }
+    mem_free(first);
+    folder_end(one);
+    folder_end(two);
+}
+
+/* Postings of one time, born in several buckets: in a folder they stand side by side, and each has its own words or none. */
+static void twins_keep_their_words(void **state)
+{
+    enum { TWINS = 6 }; /* every other one has a word, and the last one */
+    static struct move_line line;
+    const struct move_header header = {.store = "test"};
+    const int fd = memfd_create("twins", 0);
+    char dir[] = "/tmp/move-XXXXXX", id[8];
+    struct err_text why = {""};
+    struct move_totals totals;
+    struct folder_store f;
+    struct move_writer w;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    say("export", move_writer_init(&w, fd, &header), &why);
+    /* all are opened first, so that nothing stands between the twins */
+    for (uint32_t i = 0; i < 2 * TWINS; i++) {
+        const uint32_t tag = i % TWINS;
+        const int64_t round = i / TWINS;
+        move_line_begin(&line, RECORD_CREDIT, LINES_START + round, tag);
+        (void)snprintf(id, sizeof(id), "t%u", tag);
+        line.currency = (struct currency){'C' | 'N' << 8 | 'Y' << 16};
+        line.exponent = 2;
+        line.leg_count = 2;
+        line.legs[0] = (struct move_leg){
+            .account = slice_of(id), .delta = 7, .balance = 7 + 7 * round, .opens = round == 0};
+        line.legs[1] = (struct move_leg){.account = LEDGER_WORLD, .delta = -7};
+        line.reference = tag % 2 == 0 ? SLICE_NONE : slice_of(id);
+        say("line", move_write(&w, &line), &why);
+    }
+    say("end", move_write_end(&w), &why);
+    move_writer_fini(&w);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    say("import", embedded_import(dir, fd, &totals, &why), &why);
+    (void)close(fd);
+    folder_open(&f, dir);
+    for (uint32_t tag = 0; tag < TWINS; tag++) {
+        struct store_op op;
+        (void)snprintf(id, sizeof(id), "t%u", tag);
+        store_op_init(&op, STORE_HISTORY, &f.sink, done);
+        op.account_id = slice_of(id);
+        op.history.limit = 10;
+        folder_run(&f, &op);
+        assert_int_equal(op.count, 2);
+        for (unsigned i = 0; i < op.count; i++) {
+            const struct store_entry *e = &op.entries[i];
+            assert_true(e->tag == tag && (e->reference.ptr != NULL) == (tag % 2 != 0));
+            assert_true(e->reference.ptr == NULL || slice_equal(e->reference, slice_of(id)));
+        }
+        store_op_fini(&op);
+    }
+    folder_close(&f);
+    folder_end(dir);
+}
+
 static int start(void **state)
 {
     (void)state;
@@ -256,6 +462,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ledger_moves_there_and_back_and_on),
         cmocka_unit_test(answers_arrive_as_they_were),
+        cmocka_unit_test(many_legs_move_and_answer),
+        cmocka_unit_test(twins_keep_their_words),
     };
 
     return cmocka_run_group_tests(tests, start, stop);

@@ -329,8 +329,11 @@ static const struct contract_suite races = {"races", tests, ARRAY_LEN(tests)};
 
 int main(void)
 {
-    static const struct contract_store *const stores[] = {&contract_book, &contract_embedded,
-                                                          &contract_redis, &contract_redis_wide};
+    static const struct contract_store *const stores[] = {
+        &contract_book,       &contract_embedded,
+        &contract_redis,      &contract_redis_wide,
+        &contract_redis_pair, &contract_redis_synchronous,
+        &contract_redis_tls,  &contract_redis_synchronous_wide};
     static const struct contract_suite *const suites[] = {&races};
 
     return contract_run(stores, ARRAY_LEN(stores), suites, ARRAY_LEN(suites));

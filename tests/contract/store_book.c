@@ -233,7 +233,9 @@ static void words_fill(const struct book_store *s, struct store_op *op, struct s
     }
 }
 
-/* All that ever happened to an account, oldest first; others[] gets the number of the other side, 0 where there are more. */
+enum { NOBODY = 0, SEVERAL = UINT32_MAX };
+
+/* All that ever happened to an account, oldest first; others[] gets the number of the other side, where there is one. */
 static struct store_entry *entries_of(const struct book_store *s, uint64_t no, unsigned *count,
                                       uint64_t **others)
 {
@@ -255,8 +257,8 @@ static struct store_entry *entries_of(const struct book_store *s, uint64_t no, u
             *last = (struct store_entry){
                 .time_us = r->time_us, .tag = r->tag, .kind = (enum record_kind)r->kind};
             (*others)[*count - 1] = other;
-        } else if ((*others)[*count - 1] != other) {
-            (*others)[*count - 1] = 0;
+        } else if (other != NOBODY) { /* not held money alone */
+            (*others)[*count - 1] = (*others)[*count - 1] == NOBODY ? other : SEVERAL;
         }
         last->seq = r->seq;
         last->amount += is_debit ? -r->amount : r->amount;
@@ -310,7 +312,9 @@ static void page_fill(const struct book_store *s, struct store_op *op, const str
         if (in->kinds == 0 || (in->kinds & 1u << e->kind) != 0) {
             struct store_entry *kept = &op->entries[op->count++];
             *kept = *e;
-            kept->counterparty = others[at] == 0 ? SLICE_NONE : out_copy(op, id_of(s, others[at]));
+            kept->counterparty = others[at] == NOBODY || others[at] == SEVERAL
+                                     ? SLICE_NONE
+                                     : out_copy(op, id_of(s, others[at]));
             words_fill(s, op, kept);
         }
     }
@@ -339,51 +343,60 @@ static void read_history(const struct book_store *s, struct store_op *op)
     mem_free(others);
 }
 
-static void side_add(const struct book_store *s, struct store_op *op, const struct record *r,
-                     uint64_t no, int64_t amount, int64_t balance)
+static void side_add(const struct book_store *s, struct store_entry *all, unsigned *count,
+                     const struct record *r, bool is_debit)
 {
-    struct store_entry *e = op->entries;
+    const uint64_t no = is_debit ? r->debit : r->credit;
+    unsigned i = 0;
 
-    while (e < op->entries + op->count && !slice_equal(e->account, id_of(s, no))) {
-        e++;
+    while (i < *count && !slice_equal(all[i].account, id_of(s, no))) {
+        i++;
     }
-    if (e == op->entries + op->count) {
-        ASSERT(op->count < STORE_ENTRIES_MAX);
-        op->count++;
-        *e = (struct store_entry){
-            .account = out_copy(op, id_of(s, no)), .time_us = r->time_us, .tag = r->tag};
+    if (i == *count) {
+        ASSERT(*count < STORE_ENTRIES_MAX);
+        ++*count;
+        all[i] = (struct store_entry){.account = id_of(s, no),
+                                      .time_us = r->time_us,
+                                      .tag = r->tag,
+                                      .kind = (enum record_kind)r->kind};
     }
-    e->kind = (enum record_kind)r->kind;
-    e->seq = r->seq;
-    e->amount += amount;
-    e->balance = balance;
+    all[i].seq = r->seq;
+    all[i].amount += is_debit ? -r->amount : r->amount;
+    all[i].balance = is_debit ? r->debit_balance : r->credit_balance;
 }
 
-/* Debits first, then credits, each in the order of their records. */
+/* Debits first, then the rest, each in the order of the records. */
 static void read_transaction(const struct book_store *s, struct store_op *op)
 {
-    const uint64_t none = 0;
+    struct store_entry all[STORE_ENTRIES_MAX];
+    unsigned count = 0;
 
     op->entries = out_alloc(op, STORE_ENTRIES_MAX * sizeof(*op->entries));
     op->result.outcome = OUTCOME_TRANSACTION_NOT_FOUND;
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < s->tape.count; i++) {
-            const struct record *r = &s->tape.records[i];
-            const uint64_t no = pass == 0 ? r->debit : r->credit;
-            if (!is_movement(r) || r->time_us != op->tx_time_us || r->tag != op->tx_tag ||
-                no == none) {
-                continue;
-            }
-            side_add(s, op, r, no, pass == 0 ? -r->amount : r->amount,
-                     pass == 0 ? r->debit_balance : r->credit_balance);
-            op->result = (struct posting_result){
-                .outcome = OUTCOME_OK, .kind = (enum record_kind)r->kind, .seq = r->seq};
-            op->result.currency.code = book_account(&s->book, no)->currency;
-            op->result.exponent = book_account(&s->book, no)->exponent;
+    for (size_t i = 0; i < s->tape.count; i++) {
+        const struct record *r = &s->tape.records[i];
+        if (!is_movement(r) || r->time_us != op->tx_time_us || r->tag != op->tx_tag) {
+            continue;
         }
+        side_add(s, all, &count, r, true);
+        if (r->credit != NOBODY) {
+            side_add(s, all, &count, r, false);
+        }
+        op->result = (struct posting_result){
+            .outcome = OUTCOME_OK, .kind = (enum record_kind)r->kind, .seq = r->seq};
+        op->result.currency.code = book_account(&s->book, r->debit)->currency;
+        op->result.exponent = book_account(&s->book, r->debit)->exponent;
     }
-    for (unsigned i = 0; i < op->count; i++) {
-        words_fill(s, op, &op->entries[i]);
+    for (int pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < count; i++) {
+            struct store_entry *kept = &op->entries[op->count];
+            if ((all[i].amount < 0) == (pass == 0)) {
+                *kept = all[i];
+                kept->account = out_copy(op, all[i].account);
+                words_fill(s, op, kept);
+                op->count++;
+            }
+        }
     }
 }
 
@@ -501,7 +514,6 @@ const struct contract_store contract_book = {
     .name = "book",
     .has_restart = true,
     .has_inbox = false,
-    .has_many_legs = true,
     .open = open_new,
     .store = store_get,
     .close = close_kept,

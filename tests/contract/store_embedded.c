@@ -102,7 +102,6 @@ const struct contract_store contract_embedded = {
     .name = "embedded",
     .has_restart = true,
     .has_inbox = true,
-    .has_many_legs = false,
     .open = open_new,
     .store = store_get,
     .close = close_kept,

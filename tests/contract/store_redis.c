@@ -1,5 +1,5 @@
 /*
- * The Redis store, on a server of its own that goes with the test. It works on its users' loops, and the suite's clients have
+ * The Redis store, on servers of its own that go with the test. It works on its users' loops, and the suite's clients have
  * none: so there is one thread with a loop here, to which operations go by a queue, while answers come straight to the
  * client that asked. A second opening finds the server as it was, or, every other time, killed and started again.
  */
@@ -13,19 +13,20 @@
 #include "log/log.h"
 #include "store/redis/redis_internal.h"
 #include "store/redis/verify.h"
-#include "support/redis_server.h"
+#include "support/redis_site.h"
 
 enum { INBOX_MAX = 1 << 20, OP_TIMEOUT_US = 50 * 1000 * 1000, BUSY_MS = 1, VERIFIED_OPENING = 4 };
 
 struct redis_shape {
-    unsigned buckets, connections;
+    enum redis_site_kind site;
+    unsigned buckets, connections, depth; /* connections for postings and reads */
 };
 
 struct redis_ledger {
     struct store store; /* first: what the clients see */
     struct contract_limits limits;
     struct redis_shape shape;
-    struct redis_server server;
+    struct redis_site site;
     unsigned openings;
     struct store *redis; /* NULL while it is closed */
     /* the thread */
@@ -124,27 +125,13 @@ static const struct store_methods methods = {.hand_over = hand_over, .health = h
 
 /* ---- life ---- */
 
-static struct redis_url url_of(const struct redis_ledger *l)
-{
-    struct redis_url url;
-    struct err_text why = {""};
-    char address[32];
-    enum err e;
-
-    (void)snprintf(address, sizeof(address), "127.0.0.1:%u", l->server.port);
-    e = redis_url_parse(slice_of(address), &url, &why);
-    ASSERT(e == ERR_OK);
-    return url;
-}
-
 static void redis_ready(struct redis_ledger *l)
 {
-    const struct redis_options o = {
-        .url = url_of(l),
+    struct redis_options o = {
         .loops = 1,
         .pool_active = l->shape.connections + 1,
         .pool_idle = l->shape.connections,
-        .depth = REDIS_DEPTH,
+        .depth = l->shape.depth,
         .pool_idle_us = UINT64_C(300) * 1000000,
         .op_timeout_us = OP_TIMEOUT_US,
         .inbox_max = l->limits.inbox_max,
@@ -153,12 +140,15 @@ static void redis_ready(struct redis_ledger *l)
         .buckets = l->shape.buckets,
     };
     struct err_text why = {""};
-    enum err e = redis_open(&o, &l->redis, &why);
+    enum err e;
 
+    redis_site_reach(&l->site, &o);
+    e = redis_open(&o, &l->redis, &why);
     if (e != ERR_OK) {
         print_message("cannot open: %s (%s)\n", why.text, err_name(e));
     }
     ASSERT(e == ERR_OK);
+    ASSERT(l->redis->durability == redis_durability_text(redis_site_worth(&l->site)));
 }
 
 static void open_again(void *ctx)
@@ -167,8 +157,7 @@ static void open_again(void *ctx)
     enum err e;
 
     if (l->openings++ % 2 == 1) {
-        redis_server_kill(&l->server);
-        redis_server_restart(&l->server);
+        redis_site_restart(&l->site);
     }
     redis_ready(l);
     l->store.durability = l->redis->durability;
@@ -189,12 +178,13 @@ static void open_again(void *ctx)
 /* Each time it is closed, the ledger must prove itself; of many buckets, where that takes long, where much has happened. */
 static void verify(const struct redis_ledger *l)
 {
-    const struct redis_tls_files tls = {0};
-    const struct redis_url url = url_of(l);
+    struct redis_options o = {0};
     struct redis_verify_report report;
     struct err_text why = {""};
-    enum err e = redis_verify(&url, &tls, &report, &why);
+    enum err e;
 
+    redis_site_reach_to_read(&l->site, &o);
+    e = redis_verify(&o.url, &o.tls, &report, &why);
     if (e != ERR_OK) {
         print_message("%s (%s)\n", why.text, err_name(e));
     }
@@ -228,7 +218,7 @@ static void *open_shape(const struct contract_limits *limits, struct redis_shape
     l->shape = shape;
     log_configure(LOG_ERROR, LOG_LOGFMT,
                   STDERR_FILENO); /* what it says when all is well is not the suite's */
-    redis_server_start(&l->server, "--appendonly yes --appendfsync always");
+    redis_site_start(&l->site, shape.site);
     open_again(l);
     return l;
 }
@@ -236,17 +226,64 @@ static void *open_shape(const struct contract_limits *limits, struct redis_shape
 /* One connection: then what is asked in order is done in order, of which the suite makes much use. */
 static void *open_one(const struct contract_limits *limits)
 {
-    return open_shape(limits, (struct redis_shape){.buckets = 1, .connections = 1});
+    return open_shape(limits,
+                      (struct redis_shape){.buckets = 1, .connections = 1, .depth = REDIS_DEPTH});
 }
 
 static void *open_buckets(const struct contract_limits *limits)
 {
-    return open_shape(limits, (struct redis_shape){.buckets = 4096, .connections = 1});
+    return open_shape(limits,
+                      (struct redis_shape){.buckets = 4096, .connections = 1, .depth = REDIS_DEPTH});
 }
 
 static void *open_wide(const struct contract_limits *limits)
 {
-    return open_shape(limits, (struct redis_shape){.buckets = 1, .connections = 8});
+    return open_shape(limits,
+                      (struct redis_shape){.buckets = 1, .connections = 8, .depth = REDIS_DEPTH});
+}
+
+/* With control's that is a pool of two, and nothing is sent before the answer to what was sent before: a sync for each takes long. */
+static void *open_narrow(const struct contract_limits *limits)
+{
+    return open_shape(limits,
+                      (struct redis_shape){
+                          .site = REDIS_SITE_UNSYNCED, .buckets = 1, .connections = 1, .depth = 1});
+}
+
+static void *open_pair(const struct contract_limits *limits)
+{
+    return open_shape(limits, (struct redis_shape){.buckets = 1, .connections = 2, .depth = 1});
+}
+
+static void *open_synchronous(const struct contract_limits *limits)
+{
+    return open_shape(limits, (struct redis_shape){.site = REDIS_SITE_SYNCHRONOUS,
+                                                   .buckets = 1,
+                                                   .connections = 1,
+                                                   .depth = REDIS_DEPTH});
+}
+
+static void *open_synchronous_wide(const struct contract_limits *limits)
+{
+    return open_shape(limits, (struct redis_shape){.site = REDIS_SITE_SYNCHRONOUS,
+                                                   .buckets = 1,
+                                                   .connections = 8,
+                                                   .depth = REDIS_DEPTH});
+}
+
+static void *open_sentinel(const struct contract_limits *limits)
+{
+    return open_shape(limits, (struct redis_shape){.site = REDIS_SITE_SENTINEL,
+                                                   .buckets = 1,
+                                                   .connections = 1,
+                                                   .depth = REDIS_DEPTH});
+}
+
+static void *open_tls(const struct contract_limits *limits)
+{
+    return open_shape(
+        limits, (struct redis_shape){
+                    .site = REDIS_SITE_TLS, .buckets = 1, .connections = 1, .depth = REDIS_DEPTH});
 }
 
 static struct store *store_get(void *ctx)
@@ -261,50 +298,71 @@ static void drop(void *ctx)
     if (l->redis != NULL) {
         close_kept(l);
     }
-    redis_server_stop(&l->server);
+    redis_site_stop(&l->site);
     mem_free(l);
 }
 
+/* clang-format off */
+#define REDIS_KIND \
+    .has_restart = true, .has_inbox = true, .is_without_keys_max = true, \
+    .is_without_account_numbers = true, \
+    .store = store_get, .close = close_kept, .open_again = open_again, .drop = drop
+/* clang-format on */
+
 const struct contract_store contract_redis = {
+    REDIS_KIND,
     .name = "redis",
-    .has_restart = true,
-    .has_inbox = true,
-    .has_many_legs = true,
-    .is_without_keys_max = true,
-    .is_without_account_numbers = true,
     .open = open_one,
-    .store = store_get,
-    .close = close_kept,
-    .open_again = open_again,
-    .drop = drop,
 };
 
 const struct contract_store contract_redis_buckets = {
+    REDIS_KIND,
     .name = "redis, 4096 buckets",
-    .has_restart = true,
-    .has_inbox = true,
-    .has_many_legs = true,
-    .is_without_keys_max = true,
-    .is_without_account_numbers = true,
-    .is_bucketed = true,
     .open = open_buckets,
-    .store = store_get,
-    .close = close_kept,
-    .open_again = open_again,
-    .drop = drop,
+    .is_bucketed = true,
 };
 
 const struct contract_store contract_redis_wide = {
+    REDIS_KIND,
     .name = "redis, many connections",
-    .has_restart = true,
-    .has_inbox = true,
-    .has_many_legs = true,
-    .is_without_keys_max = true,
-    .is_without_account_numbers = true,
-    .is_unordered = true,
     .open = open_wide,
-    .store = store_get,
-    .close = close_kept,
-    .open_again = open_again,
-    .drop = drop,
+    .is_unordered = true,
+};
+
+const struct contract_store contract_redis_narrow = {
+    REDIS_KIND,
+    .name = "redis, depth 1",
+    .open = open_narrow,
+};
+
+const struct contract_store contract_redis_pair = {
+    REDIS_KIND,
+    .name = "redis, depth 1, two connections",
+    .open = open_pair,
+    .is_unordered = true,
+};
+
+const struct contract_store contract_redis_synchronous = {
+    REDIS_KIND,
+    .name = "redis, synchronous",
+    .open = open_synchronous,
+};
+
+const struct contract_store contract_redis_synchronous_wide = {
+    REDIS_KIND,
+    .name = "redis, synchronous, many connections",
+    .open = open_synchronous_wide,
+    .is_unordered = true,
+};
+
+const struct contract_store contract_redis_sentinel = {
+    REDIS_KIND,
+    .name = "redis behind Sentinel",
+    .open = open_sentinel,
+};
+
+const struct contract_store contract_redis_tls = {
+    REDIS_KIND,
+    .name = "redis by TLS",
+    .open = open_tls,
 };

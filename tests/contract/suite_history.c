@@ -478,13 +478,68 @@ static void many_legs_are_one_entry(void **state)
             entries_fini(&got);
         }
     }
-    if (c->kind->has_many_legs) { /* the words are the transaction's: every account's entry has them */
-        const struct store_history_in in = {.limit = 10};
-        entries_collect(c, "n1", &in, &got);
+    for (unsigned n = 1; n < LEGS;
+         n++) { /* the words are the transaction's: every account's entry has them */
+        const struct store_history_in in = {.limit = 1 + n % 4, .is_ascending = n % 2 == 0};
+        entries_collect(c, names[n], &in, &got);
         assert_int_equal(got.count, POSTS);
-        assert_true(got.list[0].amount == 100 && slice_equal(got.list[0].counterparty, SLICE("hub")));
-        assert_true(slice_equal(got.list[0].reference, SLICE("rr")));
+        for (unsigned i = 0; i < POSTS; i++) {
+            assert_true(got.list[i].amount == 100 &&
+                        slice_equal(got.list[i].counterparty, SLICE("hub")));
+            assert_true(slice_equal(got.list[i].reference, SLICE("rr")));
+        }
         entries_fini(&got);
+    }
+}
+
+/* One entry of one account's history, as a posting of many legs left it. */
+struct left {
+    const char *account, *counterparty; /* NULL: none, or several */
+    int64_t amount, balance;
+};
+
+/* The newest entry of each account, whichever record of the posting it hangs on; and without words none are found. */
+static void each_leg_has_its_entry(void **state)
+{
+    static const struct posting_leg legs[] = {
+        {.account = SLICE("a"), .balance = {-2, 0}, .held = {1, 0}},
+        {.account = SLICE("c"), .balance = {3, 0}, .held = {3, 0}},
+        {.account = SLICE("b"), .balance = {-4, 0}},
+        {.account = SLICE("e"), .balance = {3, 0}, .held = {3, 0}},
+        {.account = SLICE("d"), .held = {4, 0}}};
+    static const struct left wanted[] = {{"a", "c", -200, 800},
+                                         {"b", NULL, -400, 600},
+                                         {"c", NULL, 300, 1300},
+                                         {"d", NULL, 0, 1000},
+                                         {"e", "b", 300, 1300}};
+    struct contract *c = *state;
+    struct entries got;
+
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        must_credit(c, wanted[i].account, "10", OUTCOME_OK);
+    }
+    for (int with_words = 0; with_words < 2; with_words++) {
+        struct call call;
+        call_init(&call, &c->client, STORE_POST);
+        call.op.posting =
+            (struct posting){.kind = RECORD_TRANSFER, .legs = legs, .leg_count = ARRAY_LEN(legs)};
+        call.op.posting.extra = with_words != 0 ? SLICE("\4\2\0{}") : SLICE_NONE;
+        call_must(c, &call, OUTCOME_OK);
+        call_fini(&call);
+        for (unsigned i = 0; i < 2 * ARRAY_LEN(wanted); i++) {
+            const struct left *w = &wanted[i / 2];
+            const struct store_history_in in = {.limit = 1, .is_ascending = i % 2 != 0};
+            const struct store_entry *e;
+            entries_collect(c, w->account, &in, &got);
+            assert_int_equal(got.count, 2 + with_words);
+            e = &got.list[i % 2 == 0 ? 0 : got.count - 1];
+            assert_true(e->amount == w->amount && e->balance == w->balance + with_words * w->amount);
+            assert_true(e->reference.ptr == NULL && (e->metadata.ptr != NULL) == (with_words != 0));
+            assert_true((e->counterparty.ptr != NULL) == (w->counterparty != NULL));
+            assert_true(w->counterparty == NULL ||
+                        slice_equal(e->counterparty, slice_of(w->counterparty)));
+            entries_fini(&got);
+        }
     }
 }
 
@@ -501,6 +556,7 @@ static const struct CMUnitTest tests[] = {
     TEST(history_and_balance_agree),
     TEST(the_largest_page_fits),
     TEST(many_legs_are_one_entry),
+    TEST(each_leg_has_its_entry),
 };
 
 const struct contract_suite contract_history = {"history", tests, ARRAY_LEN(tests)};

@@ -112,10 +112,22 @@ static enum err side_take(struct exporter *x, uint64_t no, int64_t delta, int64_
     return ERR_OK;
 }
 
-/* The side that the path named comes first: of a credit the account that gets, else the one that gives. */
+static bool is_world(const struct exporter *x, uint64_t no)
+{
+    const struct account *a = book_account(&x->book, no);
+
+    return slice_equal(slice_make(a->id, a->id_len), LEDGER_WORLD);
+}
+
+/*
+ * The side that the path named comes first: of a credit the account that gets, else the one that gives. @world is never the
+ * first. Debits among themselves stay in the order of the records, and credits too: so an import pairs them again as they were.
+ */
 static enum err sides_take(struct exporter *x, const struct record *r)
 {
-    const bool is_credit_first = r->kind == RECORD_CREDIT && r->credit != 0;
+    const bool is_credit_first =
+        r->credit != 0 &&
+        (is_world(x, r->debit) || (r->kind == RECORD_CREDIT && !is_world(x, r->credit)));
     enum err e = ERR_OK;
 
     if (is_credit_first) {

@@ -14,6 +14,8 @@ struct place {
     uint64_t n, seq;
 };
 
+#define SEVERAL UINT64_MAX /* no account's number */
+
 struct walk {
     struct reader *r;
     struct store_op *op;
@@ -21,7 +23,7 @@ struct walk {
     uint64_t no; /* the account's number */
     struct place head;
     unsigned looked;       /* records read for this page */
-    uint64_t counterparty; /* account number on the other side of the last entry; 0: several */
+    uint64_t counterparty; /* account number on the other side of the last entry; 0: none, or SEVERAL */
 };
 
 static uint32_t binding_of(const struct store_op *op)
@@ -147,7 +149,7 @@ static enum err counterparty_set(struct walk *w, struct store_entry *entry)
     enum err e;
 
     entry->counterparty = SLICE_NONE;
-    if (w->counterparty == 0) {
+    if (w->counterparty == 0 || w->counterparty == SEVERAL) {
         return ERR_OK;
     }
     e = reader_account(w->r, w->counterparty, &w->op->out, &other);
@@ -169,7 +171,7 @@ static enum err entry_make(struct walk *w, const struct record *rec, struct stor
         .balance = is_debit ? rec->debit_balance : rec->credit_balance,
     };
     w->counterparty = is_debit ? rec->credit : rec->debit;
-    return reader_words(rec, &w->op->out, out);
+    return reader_words(w->r, rec, &w->op->out, out);
 }
 
 /* Take a record into the page, merging it with its transaction's entry. *is_full: it belongs to the next page. */
@@ -186,11 +188,11 @@ static enum err take(struct walk *w, const struct record *rec, bool *is_full)
             last->balance = rec->debit == w->no ? rec->debit_balance : rec->credit_balance;
             last->seq = rec->seq;
         }
-        w->counterparty = w->counterparty == other ? other : 0;
-        e = last->reference.ptr == NULL && last->metadata.ptr == NULL
-                ? reader_words(rec, &op->out, last)
-                : ERR_OK;
-        return e == ERR_OK ? counterparty_set(w, last) : e;
+        if (other == 0 || other == w->counterparty) {
+            return ERR_OK; /* held money alone has no other side */
+        }
+        w->counterparty = w->counterparty == 0 ? other : SEVERAL;
+        return counterparty_set(w, last);
     }
     if (op->count == w->in->limit || w->looked > STORE_HISTORY_LOOKED_MAX) {
         *is_full = true;

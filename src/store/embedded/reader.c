@@ -4,6 +4,9 @@
 #include "log/log.h"
 #include "store/embedded/cursor.h"
 
+/* Of one transaction, but for accounts it opens: at most one for each leg that moves, and one for each that holds. */
+enum { RECORDS_MAX = 2 * LEDGER_LEGS_MAX };
+
 static const char *const statements[READ_STMT_COUNT] = {
     [READ_BEGIN] = "BEGIN",
     [READ_END] = "COMMIT",
@@ -63,6 +66,20 @@ enum err reader_record(struct reader *r, uint64_t seq, struct record *out)
     return e == ERR_OK ? db_record_read(r->stmts[READ_RECORD], out) : e;
 }
 
+enum err reader_last(struct reader *r, uint64_t *seq)
+{
+    sqlite3_stmt *stmt = r->stmts[READ_LAST];
+    int rc;
+
+    (void)sqlite3_reset(stmt);
+    rc = sqlite3_step(stmt);
+    if (rc != SQLITE_ROW) {
+        return rc == SQLITE_DONE ? ERR_CORRUPT : db_err(r->db, rc);
+    }
+    *seq = (uint64_t)sqlite3_column_int64(stmt, 0); /* no record: NULL reads as 0 */
+    return ERR_OK;
+}
+
 enum err reader_account(struct reader *r, uint64_t no, struct arena *a, struct account_view *out)
 {
     struct account row;
@@ -81,11 +98,63 @@ enum err reader_account(struct reader *r, uint64_t no, struct arena *a, struct a
     return arena_copy(a, slice_make(row.id, row.id_len), &out->id);
 }
 
-enum err reader_words(const struct record *rec, struct arena *a, struct store_entry *entry)
+/* Does the transaction go on up to this position? */
+static enum err reaches(struct reader *r, const struct record *rec, uint64_t seq, bool *does)
+{
+    struct record there;
+    uint64_t last;
+    enum err e = reader_record(r, seq, &there);
+
+    *does = e == ERR_OK && there.time_us == rec->time_us && there.tag == rec->tag &&
+            there.kind == rec->kind;
+    if (e != ERR_NOT_FOUND) {
+        return e;
+    }
+    e = reader_last(r, &last);
+    return e == ERR_OK && seq <= last ? ERR_CORRUPT : e;
+}
+
+/* The last record of a transaction, from any of its movements: in growing steps, then in halves. */
+static enum err last_of(struct reader *r, const struct record *rec, uint64_t *seq)
+{
+    uint64_t beyond = rec->seq + RECORDS_MAX, step = 1;
+    enum err e = ERR_OK;
+
+    for (*seq = rec->seq; e == ERR_OK && beyond - *seq > 1; step *= 2) {
+        const uint64_t half = (beyond - *seq) / 2;
+        const uint64_t at = *seq + (step < half ? step : half);
+        bool does = false;
+        e = reaches(r, rec, at, &does);
+        if (does) {
+            *seq = at;
+        } else {
+            beyond = at;
+        }
+    }
+    return e;
+}
+
+enum err reader_words(struct reader *r, const struct record *rec, struct arena *a,
+                      struct store_entry *entry)
 {
     struct record_extra x;
-    enum err e = record_extra_decode(rec->extra, &x);
+    struct record last;
+    enum err e = ERR_OK;
 
+    if (rec->extra.len == 0 && rec->idem.len == 0) { /* only a transaction's last record has any */
+        uint64_t seq;
+        e = last_of(r, rec, &seq);
+        if (e == ERR_OK && seq == rec->seq) {
+            return ERR_OK;
+        }
+        if (e == ERR_OK) {
+            e = reader_record(r, seq, &last);
+            rec = &last;
+        }
+    }
+    if (e == ERR_OK) {
+        e = record_extra_decode(rec->extra, &x);
+    }
     if (e == ERR_OK && x.reference.ptr != NULL) {
         e = arena_copy(a, x.reference, &entry->reference);
     }

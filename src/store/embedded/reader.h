@@ -47,6 +47,9 @@ void reader_answer(struct reader *r, struct store_op *op);
 /** Fetch a record; its blobs are borrowed until the statement's next use. Errors: ERR_NOT_FOUND, ERR_CORRUPT, ERR_IO. */
 MUST_CHECK enum err reader_record(struct reader *r, uint64_t seq, struct record *out);
 
+/** The journal's last record; 0: there is none. Errors: ERR_CORRUPT, ERR_IO. */
+MUST_CHECK enum err reader_last(struct reader *r, uint64_t *seq);
+
 /** Fetch an account's id (copied to `a`), currency and exponent by number. Errors: ERR_CORRUPT, ERR_NOMEM, ERR_IO. */
 MUST_CHECK enum err reader_account(struct reader *r, uint64_t no, struct arena *a,
                                    struct account_view *out);
@@ -55,7 +58,13 @@ MUST_CHECK enum err reader_history(struct reader *r, struct store_op *op);
 MUST_CHECK enum err reader_transaction(struct reader *r, struct store_op *op);
 MUST_CHECK enum err reader_replay(struct reader *r, struct store_op *op);
 
-/** Copy reference and metadata of a record into an entry. Errors: ERR_CORRUPT, ERR_NOMEM. */
-MUST_CHECK enum err reader_words(const struct record *rec, struct arena *a, struct store_entry *e);
+/**
+ * Copy reference and metadata of a movement's transaction into an entry. Its last record has them, wherever this one stands:
+ * the blobs of *rec are gone after.
+ *
+ * Errors:  ERR_CORRUPT, ERR_NOMEM, ERR_IO.
+ */
+MUST_CHECK enum err reader_words(struct reader *r, const struct record *rec, struct arena *a,
+                                 struct store_entry *e);
 
 #endif

@@ -13,6 +13,8 @@
 #include "store/embedded/db.h"
 #include "store/embedded/embedded.h"
 #include "store/embedded/move.h"
+#include "store/embedded/recover.h"
+#include "unit/ledger/stage.h"
 #include "unit/store/move_lines.h"
 
 static const struct lines_options usual = {.seed = 11, .count = 6000};
@@ -167,6 +169,119 @@ static void takes_twins(void **state)
     (void)close(out);
     (void)close(fd);
     folder_end(&f);
+}
+
+/* ---- postings of many legs: no verb makes them yet ---- */
+
+#define TRANSFER ",\"tag\":0,\"kind\":\"transfer\",\"currency\":\"CNY\",\"exponent\":2,\"legs\":["
+
+static const struct posting_leg paying[] = {
+    {.account = SLICE("b"), .balance = {-6, 0}, .held = {1, 0}},
+    {.account = SLICE("c"), .balance = {4, 0}, .held = {2, 0}},
+    {.account = SLICE("d"), .balance = {3, 0}, .may_open = true},
+    {.account = SLICE("a"), .balance = {-1, 0}},
+};
+static const struct posting_leg giving[] = {
+    {.account = SLICE("c"), .balance = {1, 0}},
+    {.account = LEDGER_WORLD, .balance = {-3, 0}},
+    {.account = SLICE("a"), .balance = {2, 0}},
+};
+static const struct posting_leg holding[] = {
+    {.account = SLICE("d"), .held = {1, 0}},
+    {.account = SLICE("a"), .balance = {-5, -1}},
+    {.account = SLICE("b"), .held = {-1, 0}},
+    {.account = SLICE("c"), .balance = {5, -1}},
+};
+/* The legs are in the order of the records, but for @world, which no line may begin with. */
+static const char *const many_lines[] = {
+    "{\"time_us\":1790000000000003" TRANSFER
+    "{\"account\":\"b\",\"delta\":-600,\"held\":100,\"balance\":400},"
+    "{\"account\":\"c\",\"delta\":400,\"held\":200,\"balance\":1400},"
+    "{\"account\":\"d\",\"opens\":true,\"delta\":300,\"balance\":300},"
+    "{\"account\":\"a\",\"delta\":-100,\"balance\":900}],\"reference\":\"rr\",\"key\":{"
+    "\"scope\":\"6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b6b\",\"fingerprint\":\"66666666666666666666666666666666\","
+    "\"fields\":[1,2],\"expires_ms\":1790086400001},\"metadata\":{}}\n",
+    "{\"time_us\":1790000000000004" TRANSFER
+    "{\"account\":\"c\",\"delta\":100,\"balance\":1500},{\"account\":\"@world\",\"delta\":-300},"
+    "{\"account\":\"a\",\"delta\":200,\"balance\":1100}]}\n",
+    "{\"time_us\":1790000000000005" TRANSFER "{\"account\":\"a\",\"delta\":-50,\"balance\":1050},"
+    "{\"account\":\"c\",\"delta\":50,\"balance\":1550},"
+    "{\"account\":\"d\",\"delta\":0,\"held\":100,\"balance\":300},"
+    "{\"account\":\"b\",\"delta\":0,\"held\":-100,\"balance\":400}]}\n",
+    "\"transfers\":3,\"refusals\":0,\"keys\":1,\"sums\":{\"CNY\":3300}",
+};
+
+static void legs_apply(struct stage *s, const struct posting_leg *legs, unsigned count,
+                       struct posting p)
+{
+    p.kind = RECORD_TRANSFER;
+    p.legs = legs;
+    p.leg_count = count;
+    (void)stage_must(s, p, OUTCOME_OK);
+}
+
+/* Make a ledger with such postings, each at its own time from LINES_START on. */
+static void many_legs_make(const struct folder *f)
+{
+    const struct idem key = stage_key('k', 'f');
+    struct posting opening;
+    struct err_text why = {""};
+    struct journal j;
+    struct stage s;
+    uint64_t replayed;
+    char path[128];
+    sqlite3 *db;
+
+    (void)snprintf(path, sizeof(path), "%s/" DB_FILE_NAME, f->dir);
+    stage_init(&s);
+    s.now_us = LINES_START;
+    assert_int_equal(db_open(path, DB_WRITER, &db, &why), ERR_OK);
+    assert_int_equal(journal_init(&j, db), ERR_OK);
+    assert_int_equal(recover(&j, &s.b, 0, 0, &replayed, &why), ERR_OK);
+    (void)stage_must(&s, stage_credit(&s, "a", "10"), OUTCOME_OK);
+    (void)stage_must(&s, stage_credit(&s, "b", "10"), OUTCOME_OK);
+    (void)stage_must(&s, stage_credit(&s, "c", "10"), OUTCOME_OK);
+    opening = stage_credit(&s, "d", "1"); /* for what opens its account */
+    opening.extra = SLICE("\3\2\0rr\4\2\0{}");
+    opening.idem = &key;
+    legs_apply(&s, paying, ARRAY_LEN(paying), opening);
+    legs_apply(&s, giving, ARRAY_LEN(giving), (struct posting){.kind = RECORD_TRANSFER});
+    legs_apply(&s, holding, ARRAY_LEN(holding), (struct posting){.kind = RECORD_TRANSFER});
+    assert_int_equal(journal_commit(&j, &s.b, &s.fx, 0), ERR_OK);
+    book_commit(&s.b, &s.fx);
+    journal_close(&j);
+    stage_fini(&s);
+}
+
+static void many_legs_are_one_line(void **state)
+{
+    struct verify_report report;
+    struct err_text why = {""};
+    struct folder one, two;
+    int first, second;
+    size_t len;
+    char *text;
+
+    (void)state;
+    folder_begin(&one);
+    folder_begin(&two);
+    many_legs_make(&one);
+    assert_int_equal(embedded_verify(one.dir, &report, &why), ERR_OK);
+    first = export(&one);
+    text = lines_text(first, &len);
+    for (size_t i = 0; i < ARRAY_LEN(many_lines); i++) {
+        if (strstr(text, many_lines[i]) == NULL) {
+            fail_msg("%s\nis not in\n%s", many_lines[i], text);
+        }
+    }
+    import(&two, first);
+    second = export(&two);
+    assert_true(lines_are_same(first, second));
+    mem_free(text);
+    (void)close(first);
+    (void)close(second);
+    folder_end(&one);
+    folder_end(&two);
 }
 
 /* A service opens it, and goes on behind the imported time. */
@@ -397,6 +512,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_comes_out),
         cmocka_unit_test(takes_twins),
+        cmocka_unit_test(many_legs_are_one_line),
         cmocka_unit_test(a_service_opens_it),
         cmocka_unit_test(takes_the_place_of_an_empty_ledger),
         cmocka_unit_test(refuses_a_cut_file_and_changes_nothing),
