@@ -31,7 +31,7 @@ enum {
 };
 
 static const char folder_name[] = "import.tmp";
-static const char *const file_names[] = {"", "-wal", "-shm"};
+static const char *const file_names[] = {"", "-journal", "-wal", "-shm"};
 
 struct importer {
     struct err_text *why;

@@ -311,6 +311,9 @@ static void close_clean(struct embedded *e)
     checkpoint_stop(
         &e->checkpoint); /* SQLite makes one checkpoint at a time, and does not wait for another's end */
     if (err == ERR_OK) {
+        err = e->checkpoint.err; /* of a pass that nobody has asked about since */
+    }
+    if (err == ERR_OK) {
         err =
             db_err(e->journal.db, sqlite3_wal_checkpoint_v2(e->journal.db, "main",
                                                             SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL));
