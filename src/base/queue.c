@@ -197,7 +197,9 @@ bool queue_wait_many(struct queue *q, size_t max, size_t least, unsigned linger_
     struct timespec until = after_us(linger_us);
 
     pthread_mutex_lock(&q->mutex);
-    sleep_until(q, least, &until);
+    if (least > 1) {
+        sleep_until(q, least, &until);
+    }
     sleep_until(q, 1, NULL);
     return take_and_unlock(q, max, out);
 }

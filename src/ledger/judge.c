@@ -285,7 +285,7 @@ static enum outcome apply_open(struct book *b, const struct posting *p, int64_t 
     struct record_extra x;
     struct record *r;
     int64_t overdraft;
-    uint64_t no;
+    uint64_t no, world;
     enum err e;
 
     if (book_lookup(b, p->legs[0].account, p->open_currency) != 0) {
@@ -296,8 +296,11 @@ static enum outcome apply_open(struct book *b, const struct posting *p, int64_t 
     if (decimal_to_minor(p->overdraft, j.exponent, &overdraft) != ERR_OK) {
         return OUTCOME_INVALID_AMOUNT;
     }
-    if (book_lookup(b, LEDGER_WORLD, j.currency) == 0) {
+    world = book_lookup(b, LEDGER_WORLD, j.currency);
+    if (world == 0) {
         open_world(b, &j, time_us, fx);
+    } else if (book_account(b, world)->exponent != j.exponent) {
+        return OUTCOME_CURRENCY_MISMATCH; /* no money could ever come to it */
     }
     no = open_account(b, p->extra, overdraft, time_us, fx);
     r = &fx->records[fx->record_count - 1];

@@ -40,6 +40,7 @@ static void an_asked_currency_is_a_guard(void **state)
 static void accounts_of_different_decimals_do_not_mix(void **state)
 {
     struct account_view b;
+    uint64_t world;
     struct stage s;
 
     (void)state;
@@ -53,6 +54,10 @@ static void accounts_of_different_decimals_do_not_mix(void **state)
     (void)stage_must(&s, stage_credit(&s, "b", "1"),
                      OUTCOME_CURRENCY_MISMATCH); /* @world's are still two */
     (void)stage_must(&s, stage_credit(&s, "a", "1"), OUTCOME_OK);
+    world = s.fx.records[s.fx.record_count - 1].debit; /* the last credit's other side */
+    ((struct account *)(uintptr_t)book_account(&s.b, world))->exponent = 0;
+    (void)stage_must(&s, stage_open(&s, "c", "CNY", "0"), OUTCOME_CURRENCY_MISMATCH);
+    (void)stage_must(&s, stage_credit(&s, "c", "1"), OUTCOME_CURRENCY_MISMATCH);
     stage_fini(&s);
 }
 
