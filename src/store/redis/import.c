@@ -15,8 +15,10 @@
 #include "base/mem.h"
 #include "base/prng.h"
 #include "store/redis/answer.h"
+#include "store/redis/check.h"
 #include "store/redis/library.h"
 #include "store/redis/lock.h"
+#include "store/redis/look.h"
 #include "store/redis/mend.h"
 #include "store/redis/move.h"
 #include "store/redis/names.h"
@@ -675,6 +677,28 @@ static enum err import_locked(struct importer *m, unsigned asked, int fd)
     return marks_end(m);
 }
 
+/* What a service would refuse is refused before it holds a ledger. */
+static enum err server_check(struct importer *m)
+{
+    const struct redis_options options = {0};
+    struct check_facts facts;
+    int64_t offset_us;
+    uint64_t trip_us;
+    bool is_known = true;
+    enum err e = look_facts(m->o.line, &facts, &offset_us, &trip_us, m->why);
+
+    if (e == ERR_OK) {
+        e = check_start(&facts, &options, m->why);
+    }
+    if (e == ERR_OK && facts.has_aof != 0) {
+        e = mend_replay(m->o.line, &is_known, m->why);
+    }
+    if (!is_known) {
+        mend_replay_warn();
+    }
+    return e;
+}
+
 static enum err import_connected(struct importer *m, unsigned buckets, int fd)
 {
     struct err_text released;
@@ -682,7 +706,8 @@ static enum err import_connected(struct importer *m, unsigned buckets, int fd)
     enum err e;
 
     sync_timeout(m->o.line, CALL_TIMEOUT_MS);
-    if ((e = mend_library(m->o.line, true, MEND_SAME, &is_loaded, m->why)) != ERR_OK ||
+    if ((e = server_check(m)) != ERR_OK ||
+        (e = mend_library(m->o.line, true, MEND_SAME, &is_loaded, m->why)) != ERR_OK ||
         (e = lock_take(m)) != ERR_OK) {
         return e;
     }

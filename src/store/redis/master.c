@@ -210,9 +210,7 @@ static enum err replay_check(struct master *m, struct err_text *why)
     if (e == ERR_OK) {
         m->has_replay = true;
         if (!is_known) {
-            log_event(LOG_WARN, "store.redis.warning", log_text("setting", "acl"),
-                      log_text("text", "whether the user default may replay the append-only file "
-                                       "cannot be asked: give the right +acl|dryrun"));
+            mend_replay_warn();
         }
     }
     return e;

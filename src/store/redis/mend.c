@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/prng.h"
+#include "log/log.h"
 #include "store/redis/answer.h"
 #include "store/redis/library.h"
 #include "store/redis/names.h"
@@ -173,19 +174,30 @@ enum err mend_replay(struct sync *s, bool *is_known, struct err_text *why)
         if (e != ERR_OK) {
             return silent(e, why);
         }
-        if (r->type == REDIS_REPLY_ERROR) {
+        if (answer_is_error(r, SLICE("NOPERM")) || answer_is_error(r, SLICE("ERR"))) {
             *is_known = false; /* no right to ask, or a server that knows no such question */
+        } else if (r->type == REDIS_REPLY_ERROR) { /* BUSY, LOADING: the next look asks again */
+            err_text_set(why, "ACL DRYRUN: " SLICE_FORMAT, SLICE_ARGS(answer_text(r)));
+            e = ERR_IO;
         } else if (!slice_equal(answer_text(r), SLICE("OK"))) {
+            /* the advice first: a line of the log may cut the rest */
             err_text_set(why,
-                         "the user default may not do what postings do, so Redis would leave them "
-                         "out when it loads its append-only file: " SLICE_FORMAT
-                         "; " MEND_REPLAY_ADVICE,
+                         MEND_REPLAY_ADVICE
+                         ": Redis loads its append-only file as that user, and would leave postings "
+                         "out (" SLICE_FORMAT ")",
                          SLICE_ARGS(answer_text(r)));
             e = ERR_INVALID;
         }
         sync_free(r);
     }
     return e;
+}
+
+void mend_replay_warn(void)
+{
+    log_event(LOG_WARN, "store.redis.warning", log_text("setting", "acl"),
+              log_text("text", "whether the user default may replay the append-only file "
+                               "cannot be asked: give the right +acl|dryrun"));
 }
 
 /* ---- the ledger's marks ---- */

@@ -11,10 +11,10 @@ struct sync;
 
 enum { MEND_FORMAT = 1 };
 
-/** What the user default needs, and where. */
+/** What the user default needs, and where; shorter than a field of the log. */
 #define MEND_REPLAY_ADVICE \
-    "give it ~w:* +del +hdel +hset +pexpireat +rpush +set +xadd, also where it is off, and also in " \
-    "the server's configuration"
+    "give the user default, in the server's configuration and also where it is off, " \
+    "~w:* +del +hdel +hset +pexpireat +rpush +set +xadd"
 
 /** How much of the library has to be right. */
 enum mend_need {
@@ -46,6 +46,10 @@ MUST_CHECK enum err mend_selftest(struct sync *s, struct err_text *why);
  * Source:  github.com/redis/redis/issues/14541; seen on 7.0.15.
  */
 MUST_CHECK enum err mend_replay(struct sync *s, bool *is_known, struct err_text *why);
+
+/** Say in the log that mend_replay's *is_known was false. Thread: any. */
+void mend_replay_warn(void);
+
 
 /**
  * Read the ledger's marks; make them where there is no ledger at all. Several instances at once agree on one.

@@ -453,6 +453,39 @@ static void the_tools_need_few_rights(void **state)
     (void)close(out);
 }
 
+/* It would be lost at the next restart, or be evicted: no service would start on it, so nothing is imported into it. */
+static void nothing_goes_where_it_would_not_stay(void **state)
+{
+    static const char *const spoil[][3] = {
+        {"ACL SETUSER default -hset", "ACL SETUSER default +hset", "the user default"},
+        {"CONFIG SET maxmemory-policy allkeys-lru", "CONFIG SET maxmemory-policy noeviction",
+         "noeviction"},
+    };
+    const struct lines_options options = recent(60, 500);
+    const int fd = lines_make(&options);
+    struct move_totals totals;
+    struct err_text why = {""};
+    struct redis_url url;
+
+    (void)state;
+    redis_server_say(&server, "ACL SETUSER importer on >sesame " IMPORT_RIGHTS);
+    redis_server_say(&server, "CONFIG SET appendonly yes");
+    url = url_as("importer");
+    for (size_t i = 0; i < ARRAY_LEN(spoil); i++) {
+        redis_server_say(&server, spoil[i][0]);
+        assert_int_equal(redis_import(&url, &lab_no_tls, 7, fd, &totals, &why), ERR_INVALID);
+        assert_non_null(strstr(why.text, spoil[i][2]));
+        redis_server_say(&server, spoil[i][1]);
+        assert_int_equal(redis_server_number(&server, "DBSIZE"), 0);
+    }
+    if (redis_import(&url, &lab_no_tls, 7, fd, &totals, &why) != ERR_OK) {
+        fail_msg("import: %s", why.text);
+    }
+    redis_server_say(&server, "CONFIG SET appendonly no");
+    redis_server_say(&server, "ACL DELUSER importer");
+    (void)close(fd);
+}
+
 /* ---- running ---- */
 
 static int start(void **state)
@@ -487,6 +520,7 @@ int main(void)
         cmocka_unit_test_setup(keys_answer_as_before, begin),
         cmocka_unit_test_setup(says_where_there_is_no_ledger, begin),
         cmocka_unit_test_setup(the_tools_need_few_rights, begin),
+        cmocka_unit_test_setup(nothing_goes_where_it_would_not_stay, begin),
     };
 
     return cmocka_run_group_tests(tests, start, stop);
