@@ -50,7 +50,6 @@ MUST_CHECK enum err mend_replay(struct sync *s, bool *is_known, struct err_text 
 /** Say in the log that mend_replay's *is_known was false. Thread: any. */
 void mend_replay_warn(void);
 
-
 /**
  * Read the ledger's marks; make them where there is no ledger at all. Several instances at once agree on one.
  *

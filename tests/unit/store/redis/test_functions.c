@@ -259,30 +259,6 @@ static void world_is_exact_where_doubles_are_not(void **state)
     }
 }
 
-/* As after a change of the ISO table between the two openings. */
-static void accounts_of_different_decimals_do_not_mix(void **state)
-{
-    char a[NAMES_KEY_BYTES_MAX + 1], b[NAMES_KEY_BYTES_MAX + 1];
-    struct rig *r = *state;
-    struct posting p;
-    struct stage s;
-
-    rig_flush(r);
-    stage_init(&s);
-    p = stage_credit(&s, "a", "1");
-    rig_must(r, &p, 1, OUTCOME_OK);
-    p = stage_credit(&s, "b", "1");
-    rig_must(r, &p, 1, OUTCOME_OK);
-    rig_say(r, "HSET", text_of(names_account(0, SLICE("b")), b), "c", "CNY 0");
-    p = stage_transfer(&s, "a", "b", "1");
-    rig_must(r, &p, 1, OUTCOME_CURRENCY_MISMATCH);
-    p = stage_transfer(&s, "b", "a", "1");
-    rig_must(r, &p, 1, OUTCOME_CURRENCY_MISMATCH);
-    assert_field(r, text_of(names_account(0, SLICE("a")), a), "b", "100");
-    assert_field(r, b, "b", "100");
-    stage_fini(&s);
-}
-
 /* ---- what these functions never wrote ---- */
 
 /* A transfer-like posting under a key that opens both of its accounts' buckets' lists: a (lead) and b, in two buckets. */
@@ -798,7 +774,6 @@ int main(void)
         cmocka_unit_test(no_number_but_a_canonical_one_is_an_argument),
         cmocka_unit_test(an_account_of_fifteen_digits_is_exact),
         cmocka_unit_test(world_is_exact_where_doubles_are_not),
-        cmocka_unit_test(accounts_of_different_decimals_do_not_mix),
         cmocka_unit_test(a_key_of_another_type_stops_everything),
         cmocka_unit_test(a_value_of_another_form_stops_everything),
         cmocka_unit_test(keys_and_journals_of_another_form_stop_everything),
