@@ -14,19 +14,35 @@ import harness  # noqa: E402
 TEST_DEADLINE_S = 60
 
 
+def _deadline_of(item):
+    mark = item.get_closest_marker("deadline")
+    return mark.args[0] if mark else TEST_DEADLINE_S
+
+
 def pytest_configure(config):
+    if hasattr(config, "workerinput"):  # one of several processes: it ends with the one that began it, and its servers with it
+        harness._die_with_parent()
     config.addinivalue_line("markers", "deadline(seconds): this test's own deadline instead of the usual one")
     config.addinivalue_line("markers", "embedded: about the store in the data folder; not run with MYWALLET_STORE=redis")
     config.addinivalue_line("markers", "redis: about the store in Redis; run only with MYWALLET_STORE=redis")
 
 
+def _has_module_fixture(item):
+    return any(found[-1].scope == "module" for found in item._fixtureinfo.name2fixturedefs.values())
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
-    """A test of the other store is no test here: it is left out, not skipped."""
+    """A test of the other store is no test here: it is left out, not skipped. Those that may last longest begin first."""
     other = "embedded" if harness.STORE == "redis" else "redis"
     out = [item for item in items if item.get_closest_marker(other)]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if not item.get_closest_marker(other)]
+    items.sort(key=_deadline_of, reverse=True)
+    for item in items:
+        if _has_module_fixture(item):  # which is made once, not by each process
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 def pytest_sessionstart(session):
@@ -39,8 +55,7 @@ def pytest_sessionstart(session):
 @pytest.fixture(autouse=True)
 def _deadline(request):
     """Nothing hangs: a test over its deadline fails, with the stacks on stderr."""
-    mark = request.node.get_closest_marker("deadline")
-    seconds = mark.args[0] if mark else TEST_DEADLINE_S
+    seconds = _deadline_of(request.node)
 
     def late(_signum, _frame):
         faulthandler.dump_traceback()
