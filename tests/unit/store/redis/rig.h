@@ -169,7 +169,9 @@ static inline uint64_t rig_hash(struct rig *r)
     redisReply *keys = rig_ask(r, "KEYS", "*");
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
 
-    qsort(keys->element, keys->elements, sizeof(keys->element[0]), text_order);
+    if (keys->elements > 0) {
+        qsort(keys->element, keys->elements, sizeof(keys->element[0]), text_order);
+    }
     for (size_t i = 0; i < keys->elements; i++) {
         redisReply *dump;
         resp_begin(&r->out, 2);

@@ -19,24 +19,23 @@ static void fresh(void)
     memset(calls, 0, sizeof calls);
 }
 
-/* Sockets of this machine that are connected to a port, as the kernel sees them. */
+/* Sockets of this machine that are connected to a port, as the kernel sees them: while others come and go it tells some twice. */
 static unsigned count_sockets(uint16_t port)
 {
     FILE *file = fopen("/proc/self/net/tcp", "r");
+    bool is_seen[UINT16_MAX + 1] = {false};
     char line[256];
     unsigned count = 0;
 
     assert_non_null(file);
     while (fgets(line, sizeof line, file) != NULL) {
-        char peer[64];
-        char state[8];
-        unsigned peer_port;
-        const char *colon;
-        if (sscanf(line, "%*s %*s %63s %7s", peer, state) != 2 ||
-            (colon = strchr(peer, ':')) == NULL || sscanf(colon + 1, "%x", &peer_port) != 1) {
+        unsigned own_port, peer_port, state;
+        if (sscanf(line, "%*s %*8x:%x %*8x:%x %x", &own_port, &peer_port, &state) != 3 ||
+            peer_port != port || state != 1 || is_seen[own_port & UINT16_MAX]) {
             continue;
         }
-        count += peer_port == port && strcmp(state, "01") == 0;
+        is_seen[own_port & UINT16_MAX] = true;
+        count++;
     }
     (void)fclose(file);
     return count;
