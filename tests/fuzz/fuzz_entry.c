@@ -102,6 +102,26 @@ static void check_same(const struct entry *e, struct slice id, struct slice word
     buf_fini(&again);
 }
 
+/* A first answer has the same id and words, and says the same. */
+static void check_answer(const struct entry *e, struct slice id, struct slice words, struct arena *a)
+{
+    struct entry answered;
+    struct buf line;
+    enum err err;
+
+    buf_init(&line, 2 * AGAIN_BYTES_MAX);
+    buf_append_slice(&line, id);
+    buf_append_byte(&line, ' ');
+    buf_append_slice(&line, words);
+    ASSERT(line.err == ERR_OK);
+    err = entry_read_answer(buf_slice(&line), a, &answered);
+    ASSERT(err == ERR_OK && answered.reference.ptr == NULL && answered.metadata.ptr == NULL);
+    answered.reference = e->reference;
+    answered.metadata = e->metadata;
+    check_same(&answered, id, words);
+    buf_fini(&line);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static const char *const names[] = {"e", "r", "m"};
@@ -126,6 +146,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     arena_init(&a, 1 << 20);
     if (entry_read(lines[0], &fields, &a, &e) == ERR_OK) {
         check_same(&e, lines[0], lines[1]);
+        check_result(&e, &a);
+        check_answer(&e, lines[0], lines[1], &a);
+    }
+    if (lines[1].ptr == NULL && entry_read_answer(lines[0], &a, &e) == ERR_OK) {
         check_result(&e, &a);
     }
     arena_fini(&a);

@@ -264,6 +264,22 @@ enum err entry_read(struct slice id, const struct redisReply *fields, struct are
     return e;
 }
 
+enum err entry_read_answer(struct slice answer, struct arena *a, struct entry *out)
+{
+    struct entry entry = {.kind = RECORD_NONE};
+    struct slice id;
+    enum err e;
+
+    if (!word_take(&answer, &id) || !id_read(id, &entry)) {
+        return ERR_CORRUPT;
+    }
+    e = words_read(answer, a, &entry);
+    if (e == ERR_OK) {
+        *out = entry;
+    }
+    return e;
+}
+
 enum err entry_read_element(const struct redisReply *element, struct arena *a, struct entry *out)
 {
     const struct redisReply *id;

@@ -46,6 +46,9 @@ struct entry {
 MUST_CHECK enum err entry_read(struct slice id, const struct redisReply *fields, struct arena *a,
                                struct entry *out);
 
+/** The same of a first answer, `<id> <e>`; the entry's reference and metadata are not in it. */
+MUST_CHECK enum err entry_read_answer(struct slice answer, struct arena *a, struct entry *out);
+
 /** The same of an XRANGE element [id, [field, value…]]. */
 MUST_CHECK enum err entry_read_element(const struct redisReply *element, struct arena *a,
                                        struct entry *out);

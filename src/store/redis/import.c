@@ -248,7 +248,7 @@ static enum err answer_judge(struct importer *m, const redisReply *r, uint64_t l
     const struct slice detail =
         r->type == REDIS_REPLY_ARRAY && r->elements > 1 ? answer_text(r->element[1]) : SLICE_NONE;
 
-    if (slice_equal(word, SLICE("OK")) || r->type == REDIS_REPLY_INTEGER) {
+    if (slice_starts_with(answer_text(r), SLICE("OK")) || r->type == REDIS_REPLY_INTEGER) {
         return ERR_OK;
     }
     if (slice_equal(word, SLICE("FENCED"))) {

@@ -7,7 +7,7 @@ local function judge_accounts(legs, if_match)
             return ACCOUNT_NOT_FOUND
         end
     end
-    if if_match ~= '' then
+    if if_match then
         local lead = legs[1]
         if not lead.is_known then
             return PRECONDITION_FAILED
@@ -19,7 +19,7 @@ local function judge_accounts(legs, if_match)
 end
 
 local function judge_amounts(legs, p, guard)
-    local code, high, low = sub(p.currency, 1, 3), 0, 0
+    local high, low = 0, 0
     for i = 1, #legs do
         local leg = legs[i]
         local d, dh = minor(leg.delta, leg.scale, p.exponent), 0
@@ -33,7 +33,7 @@ local function judge_amounts(legs, p, guard)
         local part = fmod(d, 1e9) -- a hundred of 15 digits would pass 2^53 in one sum
         low, high = low + part, high + (d - part) / 1e9
     end
-    if guard ~= '' and guard ~= code then
+    if guard and guard ~= sub(p.currency, 1, 3) then
         return CURRENCY_MISMATCH
     end
     for i = 1, #legs do

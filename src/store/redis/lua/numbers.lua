@@ -18,25 +18,26 @@ local ACCOUNT_FROZEN, ACCOUNT_CLOSED, CURRENCY_MISMATCH, SAME_ACCOUNT = 1, 2, 3,
 local BALANCE_LIMIT_EXCEEDED, INSUFFICIENT_BALANCE, UNBALANCED_ENTRIES, STORED_COUNT = 5, 6, 7, 8
 local ACCOUNT_NOT_FOUND, ACCOUNT_EXISTS, PRECONDITION_FAILED, INVALID_AMOUNT = 65, 66, 67, 68
 
-local powers, small, places, opening_places = {[0] = 1}, {}, {}, {}
+local powers, small, small_texts, places, opening_places = {[0] = 1}, {}, {}, {}, {}
 for i = 1, 15 do
     powers[i] = powers[i - 1] * 10
 end
-for i = -15, 15 do
-    small[i .. ''] = i
+for i = -15, 999 do -- most versions and many amounts: quicker looked up than worked out
+    local s = i .. ''
+    small[s], small_texts[i] = i, s
 end
 for i = 1, 100 do
     places[i .. ''], opening_places[i .. '+'] = i, i
 end
 
 -- Redis 7.0 has no string, math, tonumber and redis.call while it loads a library; they are bound by the first call.
-local call, try, format, find, match, sub, byte, fmod, num, kind_of, list, join
+local call, try, format, find, match, sub, byte, fmod, num, kind_of, list
 local whole_format = '%d' -- by way of C's long, which is quick, and has 64 bits nearly everywhere
 
 local function bind()
     call, try = redis.call, redis.pcall
     format, find, match, sub, byte = string.format, string.find, string.match, string.sub, string.byte
-    fmod, num, kind_of, list, join = math.fmod, tonumber, type, unpack, table.concat
+    fmod, num, kind_of, list = math.fmod, tonumber, type, unpack
     if format('%d', -TIME_MAX) ~= '-8999999999999999' then
         whole_format = '%.0f'
     end
@@ -44,8 +45,9 @@ end
 
 -- The number that a canonical decimal text of up to `digits` digits means; nil for any other text, false or nil.
 local function whole(s, digits)
-    if s == '0' then
-        return 0
+    local n = small[s or '']
+    if n then
+        return n
     end
     if s and find(s, '^-?[1-9]%d*$') and (#s <= digits or (#s == digits + 1 and byte(s) == 45)) then
         return num(s)
@@ -53,7 +55,7 @@ local function whole(s, digits)
 end
 
 local function text(n)
-    return format(whole_format, n + 0) -- -0 would be printed with its sign by %.0f
+    return small_texts[n] or format(whole_format, n + 0) -- -0 would be printed with its sign by %.0f
 end
 
 -- text + n, exact, for a text of up to 18 digits and n of up to 15; nil where the sum has more than 18.

@@ -2,35 +2,53 @@
 
 --[[
 KEYS  for each involved bucket, the lead first: w:m w:j w:o; for each leg that is not @world: w:a w:h; w:i where there is a key.
-ARGV  1 kind  2 not_after µs  3 lead bucket  4 count of buckets  5 currency asked for, or ''  6 what to open in, "CNY 2", or ''
-      7 If-Match: '', '*' or ' 3 4 '  8 language  9 words a leg has here: 4, or 6 with held  10 fingerprint, count and tags of the
-      key, or ''  11 its time to live, ms  12 reference behind one letter, or ''  13 metadata, or ''  14 metadata of what is
-      opened, or ''; then of each leg: id, place of its bucket with '+' where it may open, coefficient, scale [, held: both]
+ARGV  1 kind  2 not_after µs  3 lead bucket  4 count of buckets  5 a letter for each word that follows before the legs: c currency
+      asked for, o what to open in, "CNY 2", i If-Match, '*' or ' 3 4 ', k fingerprint, count and tags of the key, t its time to
+      live, ms, l language, r reference, m metadata, p metadata of what is opened, h nothing, but the legs have held too;
+      then of each leg: id, place of its bucket with '+' where it may open, coefficient, scale [, held: both]
       RECORD_OPEN: one leg, whose coefficient and scale are the overdraft limit
-Answers {'OK', id, fields} {'DUP', id, fields, value} {'NO', outcome, seq} {'STALE'} {'BROKEN', key}.
+Answers 'OK id e', the first bucket's entry without reference and metadata, which the caller has; {'DUP', id, fields, value}
+{'NO', outcome, seq} {'STALE'} {'BROKEN', key}.
 ]]
-local HEAD = 14
+local HEAD, LETTERS = 5, '^[coiktlrmp]*h?$'
+local layouts = {} -- of each choice of letters that was met: where each one's word stands; width and head
+
+local function layout_of(letters)
+    local layout = layouts[letters]
+    if not layout and find(letters, LETTERS) then
+        local has_held = sub(letters, -1) == 'h'
+        layout = {head = HEAD + #letters - (has_held and 1 or 0), width = has_held and 6 or 4}
+        for i = HEAD + 1, layout.head do
+            layout[sub(letters, i - HEAD, i - HEAD)] = i
+        end
+        layouts[letters] = layout
+    end
+    return layout
+end
 
 -- The legs as they are asked for; nil: not as post.c writes them. delta and held_delta are coefficients until they are judged.
-local function legs_of(keys, args, bucket_count, width, opening)
-    local legs, key, at = {}, 3 * bucket_count, HEAD
-    for i = 1, (#args - HEAD) / width do
+local function legs_of(keys, args, bucket_count, layout, opening)
+    local legs, key, at, width = {nil, nil}, 3 * bucket_count, layout.head, layout.width
+    for i = 1, (#args - at) / width do
         local id, place, scale = args[at + 1], args[at + 2], args[at + 4]
         local opens_at = opening_places[place]
-        -- sixteen fields: a seventeenth would double the table
-        local leg = {
-            id = id, place = opens_at or places[place], may_open = opens_at, is_known = false, a = nil, h = nil,
-            delta = whole(args[at + 3], 15), scale = small[scale] or whole(scale, 10), balance = 0, version = 0, held = 0,
-            overdraft = 0, status = 0, held_delta = 0, after = 0, currency = nil,
-        }
-        if not (leg.place and leg.place <= bucket_count and leg.delta and leg.scale) or
-            (not opening and (opens_at or args[1] == '1')) then
+        local delta, leg = whole(args[at + 3], 15), nil
+        scale, place = whole(scale, 10), opens_at or places[place]
+        if not (place and place <= bucket_count and delta and scale) or (not opening and (opens_at or args[1] == '1')) then
             return nil
         end
         if id ~= WORLD then
-            leg.a, leg.h, key = keys[key + 1], keys[key + 2], key + 2
-        elseif leg.place ~= 1 or i == 1 then
+            -- sixteen fields: a seventeenth would double the table
+            leg = {
+                id = id, place = place, may_open = opens_at, is_known = false, a = keys[key + 1], h = keys[key + 2],
+                delta = delta, scale = scale, balance = 0, version = 0, held = 0, overdraft = 0, status = 0, held_delta = 0,
+                after = 0, currency = nil,
+            }
+            key = key + 2
+        elseif place ~= 1 or i == 1 then
             return nil
+        else
+            leg = {id = id, place = 1, is_known = false, delta = delta, scale = scale, status = 0, held_delta = 0, after = 0}
         end
         if width == 6 then
             leg.held_delta, leg.held_scale = whole(args[at + 5], 15), whole(args[at + 6], 10)
@@ -60,7 +78,7 @@ local function read_all(buckets, legs, p, now, opening)
     end
     p.currency = p.kind ~= '1' and legs[1].currency or opening
     p.exponent = exponent_of(p.currency)
-    local world = has_world and p.currency and 'w' .. sub(p.currency, 1, 3) or nil
+    local world = has_world and p.currency and world_fields[p.currency]
     local time = now
     for place = 1, #buckets do
         local b = buckets[place]
@@ -87,7 +105,7 @@ local function arguments_broken()
 end
 
 local function buckets_of(keys, first, count)
-    local buckets = {}
+    local buckets = {nil}
     for i = 1, count do
         local at = first + 3 * i
         buckets[i] = {m = keys[at - 3], j = keys[at - 2], o = keys[at - 1], seq = 0, time = 0, sub = 0, world = nil, seq_text = nil}
@@ -110,10 +128,12 @@ local function post(keys, args)
     if not call then
         bind()
     end
-    local width = args[9] == '4' and 4 or 6
-    local bucket_count, not_after = places[args[4]], whole(args[2], 19)
-    local key, opening = args[10] ~= '' and keys[#keys] or nil, args[6] ~= '' and args[6] or nil
-    if not (not_after and bucket_count and #args >= HEAD + width) or (opening and not exponent_of(opening)) then
+    local layout, bucket_count, not_after = layout_of(args[5]), places[args[4]], whole(args[2], 19)
+    if not (layout and not_after and bucket_count and #args >= layout.head + layout.width) then
+        return arguments_broken()
+    end
+    local key, opening = args[layout.k] and keys[#keys], args[layout.o]
+    if (opening and not exponent_of(opening)) or (key and not args[layout.t]) then
         return arguments_broken()
     end
     if key then
@@ -127,15 +147,14 @@ local function post(keys, args)
     if now > not_after then
         return {'STALE'}
     end
-    local legs, key_count = legs_of(keys, args, bucket_count, width, opening)
+    local legs, key_count = legs_of(keys, args, bucket_count, layout, opening)
     if not legs or key_count + (key and 1 or 0) ~= #keys then
         return arguments_broken()
     end
-    local reference, metadata, open_metadata = args[12], args[13], args[14]
     local p = {
-        kind = args[1], lead = ' ' .. args[3] .. ' ', is_written = false, opens = false,
-        reference = reference ~= '' and sub(reference, 2) or nil, metadata = metadata ~= '' and metadata or nil,
-        open_metadata = open_metadata ~= '' and open_metadata or nil, idem_key = key, idem_head = args[10], idem_ttl = args[11],
+        kind = args[1], lead = ' ' .. args[3] .. ' ', is_written = false, opens = false, reference = args[layout.r],
+        metadata = args[layout.m], open_metadata = args[layout.p], idem_key = key, idem_head = args[layout.k],
+        idem_ttl = args[layout.t],
         time = 0, time_text = nil, currency = nil, exponent = nil, words = nil, mark = nil,
     }
     local buckets = buckets_of(keys, 1, bucket_count)
@@ -146,10 +165,10 @@ local function post(keys, args)
     if p.kind == '1' then
         return post_open(buckets[1], legs[1], p, world)
     end
-    local outcome = judge_accounts(legs, args[7]) or judge_amounts(legs, p, args[5]) or judge_same(legs) or
+    local outcome = judge_accounts(legs, args[layout.i]) or judge_amounts(legs, p, args[layout.c]) or judge_same(legs) or
         judge_state(legs, buckets[1].world)
     if outcome then
-        return refuse(buckets[1], p, outcome, args[8], legs[1].id)
+        return refuse(buckets[1], p, outcome, args[layout.l] or '0', legs[1].id)
     end
     return write_movement(buckets, legs, p, world)
 end

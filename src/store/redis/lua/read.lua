@@ -1,12 +1,14 @@
 -- Typed reads: each returns the name of a key that holds what these functions never wrote, or nil. And an idempotency key's answer.
 
-local exponents = {} -- of each currency text that was met, "CNY 2"
+local exponents, world_fields = {}, {} -- of each currency text that was met, "CNY 2"
 
 local function exponent_of(c)
     local e = c and exponents[c]
     if not e and c then
         e = num(match(c, '^%u%u%u ([0-4])$') or nil)
-        exponents[c] = e
+        if e then
+            exponents[c], world_fields[c] = e, 'w' .. sub(c, 1, 3)
+        end
     end
     return e
 end

@@ -9,7 +9,7 @@ ARGV  1 token  2 fence  3 position in the source, rising with each call: 1..  4 
       or '' (@world, whose balance each bucket has for itself)
 One call is one journal entry: what was one posting of several records is given as one movement with all its legs. The
 @world of a bucket is opened where it is missing. Kind 0 raises the bucket's time and forgets its position.
-Answers {'OK', id, fields}, {'DUP'} where this position is done already, {'FENCED'}, {'NO', why}, {'BROKEN', key}.
+Answers 'OK id e' as post (kind 0: 'OK'), {'DUP'} where this position is done already, {'FENCED'}, {'NO', why}, {'BROKEN', key}.
 ]]
 local RESTORE_HEAD = 13
 
@@ -95,7 +95,7 @@ local function restore_finish(b, p)
         call('HSET', b.m, 's', text(b.seq), 't', text(p.time))
     end
     call('HDEL', b.m, 'r') -- never the last field: s and t stand beside it
-    return {'OK'}
+    return 'OK'
 end
 
 local function restore_read(buckets, legs, p)
@@ -129,13 +129,13 @@ end
 local function restore_write(buckets, legs, p, world)
     local lead = buckets[1]
     if p.kind == '5' then
-        local id, fields = append(lead, p, '5', p.lead .. p.refusal)
-        if not id then
+        local answer = append(lead, p, '5', p.lead .. p.refusal)
+        if not answer then
             return broken_journal(lead)
         end
         write_bucket(lead, p)
         remember(p)
-        return {'OK', id, fields}
+        return answer
     end
     if p.kind == '1' then
         if legs[1].is_known then
@@ -204,7 +204,7 @@ local function restore(keys, args)
         return arguments_broken()
     end
     local answer = restore_write(buckets, legs, p, world)
-    if answer[1] == 'OK' then
+    if kind_of(answer) == 'string' then
         for i = 1, #buckets do
             call('HSET', buckets[i].m, 'r', args[3])
         end

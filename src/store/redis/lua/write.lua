@@ -1,27 +1,24 @@
 -- Writing: nothing here may fail but a bucket's first XADD, where it is the first write of all.
 
--- Append one entry to a bucket's journal. words: what stands behind kind and seq. Returns its id and fields, or nil.
+-- Append one entry to a bucket's journal. words: what stands behind kind and seq. Returns the answer to a caller, or nil.
 local function append(b, p, kind, words, reference, metadata)
-    local id = p.time_text .. '-' .. b.sub
+    local id = p.time_text .. '-' .. text(b.sub)
     b.seq, b.sub = b.seq + 1, b.sub + 1
     b.seq_text = text(b.seq)
     local e = kind .. ' ' .. b.seq_text .. words
-    local fields, n = {'e', e}, 2
-    if reference then
-        fields[n + 1], fields[n + 2], n = 'r', reference, n + 2
-    end
-    if metadata then
-        fields[n + 1], fields[n + 2] = 'm', metadata
-    end
-    if p.is_written then
-        call('XADD', b.j, id, list(fields))
+    local write, written = p.is_written and call or try, nil
+    if reference and metadata then
+        written = write('XADD', b.j, id, 'e', e, 'r', reference, 'm', metadata)
+    elseif reference or metadata then
+        written = write('XADD', b.j, id, 'e', e, reference and 'r' or 'm', reference or metadata)
     else
-        if kind_of(try('XADD', b.j, id, list(fields))) ~= 'string' then
-            return nil
-        end
-        p.is_written = true
+        written = write('XADD', b.j, id, 'e', e)
     end
-    return id, fields
+    if kind_of(written) ~= 'string' then
+        return nil
+    end
+    p.is_written = true
+    return 'OK ' .. id .. ' ' .. e -- one text: Redis is slow at an array in an array
 end
 
 -- The first write failed, so nothing is written: the journal is of another type, or ahead of the bucket's own time.
@@ -90,7 +87,7 @@ end
 
 -- The words of the movement's entry behind its seq: the same in every bucket.
 local function movement_words(legs, p)
-    local words, n = {p.lead .. p.currency, #legs}, 2
+    local words = p.lead .. p.currency .. ' ' .. text(#legs)
     for i = 1, #legs do
         local leg = legs[i]
         local d = text(leg.delta)
@@ -100,24 +97,21 @@ local function movement_words(legs, p)
         if leg.a then
             leg.after = text(leg.balance)
         end
-        n = n + 1
-        words[n] = leg.id .. ' ' .. d .. ' ' .. leg.after
+        words = words .. ' ' .. leg.id .. ' ' .. d .. ' ' .. leg.after
     end
-    return join(words, ' ')
+    return words
 end
 
 local function write_movement(buckets, legs, p, world_field)
-    local first_id, first_fields
+    local answer
     p.words = movement_words(legs, p)
     p.mark = p.kind .. (#p.time_text == 16 and p.time_text or format('%016.0f', p.time))
     for place = 1, #buckets do
-        local id, fields = append_all(buckets[place], place, legs, p)
-        if not id then
+        local written = append_all(buckets[place], place, legs, p)
+        if not written then
             return broken_journal(buckets[place])
         end
-        if place == 1 then
-            first_id, first_fields = id, fields
-        end
+        answer = answer or written
     end
     for i = 1, #legs do
         local leg = legs[i]
@@ -131,7 +125,7 @@ local function write_movement(buckets, legs, p, world_field)
         write_bucket(buckets[place], p, place == 1 and world_field or nil)
     end
     remember(p)
-    return {'OK', first_id, first_fields}
+    return answer
 end
 
 local function write_open(b, leg, p, world_field, overdraft)
@@ -142,8 +136,8 @@ local function write_open(b, leg, p, world_field, overdraft)
         end
         b.world = '0'
     end
-    local id, fields = append(b, p, '1', open_words(p, leg.id, limit), nil, p.metadata)
-    if not id then
+    local answer = append(b, p, '1', open_words(p, leg.id, limit), nil, p.metadata)
+    if not answer then
         return broken_journal(b)
     end
     call('HSET', leg.a, 'b', '0', 'v', '1', 'c', p.currency, 't', p.time_text, 'u', p.time_text)
@@ -156,18 +150,18 @@ local function write_open(b, leg, p, world_field, overdraft)
     call('RPUSH', b.o, leg.id)
     write_bucket(b, p, world_field)
     remember(p)
-    return {'OK', id, fields}
+    return answer
 end
 
 local function refuse(b, p, outcome, language, account)
     if not p.idem_key or outcome >= STORED_COUNT then
         return {'NO', outcome, b.seq}
     end
-    local id, fields = append(b, p, '5', p.lead .. p.kind .. ' ' .. outcome .. ' ' .. language .. ' ' .. account)
-    if not id then
+    local answer = append(b, p, '5', p.lead .. p.kind .. ' ' .. outcome .. ' ' .. language .. ' ' .. account)
+    if not answer then
         return broken_journal(b)
     end
     write_bucket(b, p)
     remember(p)
-    return {'OK', id, fields}
+    return answer
 end

@@ -439,6 +439,7 @@ static void other_shapes(void **state)
     }
     assert_int_equal(entry_read_element(NULL, &arena, &entry), ERR_CORRUPT);
     assert_int_equal(entry_read(SLICE("1-0"), NULL, &arena, &entry), ERR_CORRUPT);
+    assert_int_equal(entry_read_answer(SLICE_NONE, &arena, &entry), ERR_CORRUPT);
 }
 
 /* ---- the answer ---- */

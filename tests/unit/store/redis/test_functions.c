@@ -11,7 +11,7 @@ static const char *text_of(struct names_key key, char out[NAMES_KEY_BYTES_MAX + 
     return out;
 }
 
-/* The first words of an array answer, joined: "OK 17", "BROKEN w:m:{0}". Frees it. */
+/* A text, or the first words of an array, joined: "OK 17", "BROKEN w:m:{0}". Frees it. */
 static const char *said(redisReply *reply, char out[256])
 {
     size_t len = 0;
@@ -19,6 +19,9 @@ static const char *said(redisReply *reply, char out[256])
     out[0] = '\0';
     if (reply->type == REDIS_REPLY_ERROR) {
         (void)snprintf(out, 256, "-%s", reply->str);
+    }
+    if (reply->type == REDIS_REPLY_STRING) {
+        (void)snprintf(out, 256, "%s", reply->str);
     }
     for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i < reply->elements; i++) {
         const redisReply *e = reply->element[i];
@@ -125,9 +128,8 @@ static redisReply *credit(struct rig *r, const char *coefficient, const char *sc
                           const char *minus, const char *minus_scale)
 {
     return rig_ask(r, "FCALL", LIBRARY_NAME "_post", "5", "w:m:{0}", "w:j:{0}", "w:o:{0}",
-                   "w:a:{0}:a", "w:h:{0}:a", "2", "9223372036854775807", "0", "1", "", "CNY 2", "",
-                   "0", "4", "", "", "", "", "", "a", "1+", coefficient, scale, "@world", "1",
-                   minus, minus_scale);
+                   "w:a:{0}:a", "w:h:{0}:a", "2", "9223372036854775807", "0", "1", "o", "CNY 2",
+                   "a", "1+", coefficient, scale, "@world", "1", minus, minus_scale);
 }
 
 static void assert_field(struct rig *r, const char *key, const char *field, const char *wanted)

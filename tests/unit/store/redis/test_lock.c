@@ -127,8 +127,9 @@ static const char *effect(struct sync *s, const struct lock *l, unsigned positio
     if (reply->type == REDIS_REPLY_ERROR) {
         fail_msg("%s", reply->str);
     }
-    assert_int_equal(reply->type, REDIS_REPLY_ARRAY);
-    (void)snprintf(word, 32, "%s", reply->element[0]->str);
+    assert_true(reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_STRING);
+    (void)sscanf(reply->type == REDIS_REPLY_STRING ? reply->str : reply->element[0]->str, "%31s",
+                 word);
     sync_free(reply);
     return word;
 }

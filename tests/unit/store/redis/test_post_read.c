@@ -14,7 +14,6 @@ static redisReply *parse(const char *text)
 }
 
 #define ENTRY(id, e) "$3\r\n" id "\r\n*2\r\n$1\r\ne\r\n" e "\r\n"
-#define CREDIT "$34\r\n2 3 0 CNY 2 2 a 1 1 @world -1 -1 0"
 #define GOOD "$32\r\n2 3 0 CNY 2 2 a 1 1 @world -1 -1"
 
 static void answers_that_none_gives_are_told(void **state)
@@ -37,11 +36,18 @@ static void answers_that_none_gives_are_told(void **state)
         "*3\r\n$2\r\nNO\r\n:69\r\n:1\r\n",
         "*3\r\n$2\r\nNO\r\n:6\r\n:-1\r\n",
         "*3\r\n$2\r\nNO\r\n$1\r\nx\r\n:1\r\n",
-        "*3\r\n$2\r\nOK\r\n:1\r\n*0\r\n",
-        "*3\r\n$2\r\nOK\r\n$3\r\n1-0\r\n*0\r\n",
-        "*3\r\n$2\r\nOK\r\n" ENTRY("1-0", CREDIT),
-        "*3\r\n$2\r\nOK\r\n" ENTRY("1-0", "$32\r\n2 3 1 CNY 2 2 a 1 1 @world -1 -1"),
-        "*3\r\n$2\r\nOK\r\n" ENTRY("1-0", "$32\r\n3 3 0 CNY 2 2 a 1 1 @world -1 -1"),
+        "$3\r\nOK \r\n",
+        "$6\r\nOK 1-0\r\n",
+        "$7\r\nOK 1-0 \r\n",
+        "$40\r\nOK  1-0 2 3 0 CNY 2 2 a 1 1 @world -1 -1\r\n",
+        "$37\r\nOK x 2 3 0 CNY 2 2 a 1 1 @world -1 -1\r\n",
+        "$37\r\nOK 2 3 0 CNY 2 2 a 1 1 @world -1 -1 0\r\n",
+        "$41\r\nOK 1-0 2 3 0 CNY 2 2 a 1 1 @world -1 -1 0\r\n",
+        "$39\r\nOK 1-0 2 3 1 CNY 2 2 a 1 1 @world -1 -1\r\n",
+        "$39\r\nOK 1-0 3 3 0 CNY 2 2 a 1 1 @world -1 -1\r\n",
+        "+OK 1-0 2 3 0 CNY 2 2 a 1 1 @world -1 -1\r\n",
+        "*1\r\n$39\r\nOK 1-0 2 3 0 CNY 2 2 a 1 1 @world -1 -1\r\n",
+        "*3\r\n$2\r\nOK\r\n" ENTRY("1-0", GOOD),
         "*3\r\n$3\r\nDUP\r\n" ENTRY("1-0", GOOD),
         "*4\r\n$3\r\nDUP\r\n" ENTRY("1-0", GOOD) ":1\r\n",
         "*4\r\n$3\r\nDUP\r\n" ENTRY("1-0", GOOD) "$3\r\nabc\r\n",
@@ -81,7 +87,7 @@ static void answers_that_none_gives_are_told(void **state)
     assert_int_equal(post_read(reply, &op, 1, &verdict, &broken), ERR_OK);
     assert_int_equal(verdict, POST_HALF);
     freeReplyObject(reply);
-    reply = parse("*3\r\n$2\r\nOK\r\n" ENTRY("1-0", GOOD));
+    reply = parse("$39\r\nOK 1-0 2 3 0 CNY 2 2 a 1 1 @world -1 -1\r\n");
     for (uint64_t nth = 1; nth <= 2; nth++) { /* the arena's one chunk; then none fails */
         enum err e;
         mem_fail_at(nth, 1);
