@@ -23,6 +23,7 @@
 enum {
     POOL_MAX = 1000,
     LOCK_MS = 10000,
+    LOCK_RETRY_US = 10000, /* less, and those that wait keep the one that works from Redis */
     CREDIT_MINOR = 100,
     REQUEST_MAX = 4096,
     ID_MAX = 64,
@@ -115,6 +116,7 @@ static int64_t credit(redisContext *c, const char *account, const char *token)
     (void)snprintf(balance, sizeof(balance), "balance:%s", account);
     (void)snprintf(history, sizeof(history), "history:%s", account);
     while (!lock_take(c, lock, token)) {
+        (void)usleep(LOCK_RETRY_US);
     }
     after = balance_read(c, balance) + CREDIT_MINOR;
     (void)redisAppendCommand(c, "MULTI");
