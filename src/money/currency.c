@@ -67,14 +67,30 @@ static const struct currency_row *row_find(const char text[3])
     return NULL;
 }
 
+static struct currency pack(const char *text)
+{
+    return (struct currency){(uint32_t)(unsigned char)text[0] | (uint32_t)(unsigned char)text[1] << 8 |
+                             (uint32_t)(unsigned char)text[2] << 16};
+}
+
 enum err currency_parse(struct slice text, struct currency *out)
 {
     if (text.len != 3 || row_find(text.ptr) == NULL) {
         return ERR_INVALID;
     }
-    out->code = (uint32_t)(unsigned char)text.ptr[0] | (uint32_t)(unsigned char)text.ptr[1] << 8 |
-                (uint32_t)(unsigned char)text.ptr[2] << 16;
+    *out = pack(text.ptr);
     return ERR_OK;
+}
+
+unsigned currency_count(void)
+{
+    return sizeof(table) / sizeof(table[0]);
+}
+
+struct currency currency_at(unsigned row)
+{
+    ASSERT(row < currency_count());
+    return pack(table[row].text);
 }
 
 enum err currency_exponent(struct currency c, unsigned *exponent)

@@ -30,6 +30,10 @@ MUST_CHECK enum err currency_parse(struct slice text, struct currency *out);
  */
 MUST_CHECK enum err currency_exponent(struct currency c, unsigned *exponent);
 
+/** The rows of the table, in the order of their letters: [0, currency_count()). */
+unsigned currency_count(void);
+struct currency currency_at(unsigned row);
+
 /** Write the three letters; text holds at least 3 bytes, no NUL is added. */
 void currency_text(struct currency c, char text[3]);
 

@@ -107,6 +107,16 @@ class TestRefusals:
         text = refused(redis(*Redis.FLAGS, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru").address)
         assert "noeviction" in text, text
 
+    def test_a_ledger_of_other_decimals(self, redis, server):
+        r = redis()
+        s = server(redis=r)
+        ok(s.client().credit("a", "1"))
+        s.stop()
+        assert "CNY2" in r.call("HGET", "w:meta", "decimals")
+        r.call("HSET", "w:meta", "decimals", "CNY3")
+        text = refused(r.address)
+        assert "CNY with 3 decimals" in text, text
+
 
 class TestOfflineCommands:
     def test_the_flag_for_the_folder_beats_the_environment(self, redis, tmp_path):

@@ -351,11 +351,17 @@ static enum err line_import(struct importer *m)
                      .overdraft = line->overdraft,
                      .reference = line->reference,
                      .metadata = line->metadata};
+    unsigned exponent;
     enum err e;
 
     if (line->tag > TAG_MAX || line->time_us > TIME_US_MAX) {
         return bad(m, ERR_UNSUPPORTED, m->reader.line_number,
                    "its tag or its time is more than this store can hold");
+    }
+    if (line->kind != RECORD_REFUSAL && currency_exponent(line->currency, &exponent) == ERR_OK &&
+        exponent != line->exponent) {
+        return bad(m, ERR_UNSUPPORTED, m->reader.line_number,
+                   "its currency has other decimals than in this program");
     }
     buckets_find(m, &c);
     if (line->kind == RECORD_REFUSAL) {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "log/log.h"
 #include "store/redis/mend.h"
+#include "store/redis/scale.h"
 #include "store/redis/sync.h"
 
 enum {
@@ -253,6 +254,12 @@ static enum err all_checks(struct master *m, struct err_text *why)
     }
     if (e == ERR_OK) {
         e = mend_marks(m->line, s->options.buckets, &m->marks, why);
+    }
+    if (e == ERR_OK) {
+        e = scale_keep(m->line, why);
+        e = e == ERR_DISK_FULL
+                ? ERR_OK
+                : e; /* no memory for it: nothing is opened now either, and it is asked at the next start */
     }
     return e;
 }

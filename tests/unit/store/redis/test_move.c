@@ -274,6 +274,29 @@ static void refuses_numbers_that_are_wrong(void **state)
     (void)close(fd);
 }
 
+/* @world would sum both. */
+static void refuses_other_decimals(void **state)
+{
+    static struct move_line line;
+    const struct move_header header = {.store = "test"};
+    int fd = memfd_create("decimals", 0);
+    struct move_writer w;
+
+    (void)state;
+    assert_int_equal(move_writer_init(&w, fd, &header), ERR_OK);
+    move_line_begin(&line, RECORD_OPEN, LINES_START, 0);
+    assert_int_equal(currency_parse(SLICE("CNY"), &line.currency), ERR_OK);
+    line.exponent = 3;
+    line.leg_count = 1;
+    line.legs[0] = (struct move_leg){.account = SLICE("a")};
+    assert_int_equal(move_write(&w, &line), ERR_OK);
+    assert_int_equal(move_write_end(&w), ERR_OK);
+    move_writer_fini(&w);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    refuses(4, fd, ERR_UNSUPPORTED, "other decimals");
+    (void)close(fd);
+}
+
 /* Two postings of one microsecond cannot stand in one bucket: an answer is found by its time there. */
 static void refuses_twins_in_one_bucket(void **state)
 {
@@ -516,6 +539,7 @@ int main(void)
         cmocka_unit_test_setup(refuses_while_a_service_is_connected, begin),
         cmocka_unit_test_setup(a_killed_import_is_none, begin),
         cmocka_unit_test_setup(refuses_numbers_that_are_wrong, begin),
+        cmocka_unit_test_setup(refuses_other_decimals, begin),
         cmocka_unit_test_setup(refuses_twins_in_one_bucket, begin),
         cmocka_unit_test_setup(keys_answer_as_before, begin),
         cmocka_unit_test_setup(says_where_there_is_no_ledger, begin),
