@@ -64,6 +64,33 @@ static bool is_in_step(struct slice value)
            at[mark.len] <= '9';
 }
 
+/* ip=…,port=…,state=… as the replica told the master, or as replica-announce-ip says */
+static void replica_put(struct check_facts *facts, struct slice value)
+{
+    const struct slice ip = SLICE("ip="), mark = SLICE(",port=");
+    const char *port = value.len > 0 ? memmem(value.ptr, value.len, mark.ptr, mark.len) : NULL;
+    const char *end = value.ptr + value.len, *stop;
+    struct redis_address *at = &facts->replica_at[facts->replica_count];
+    struct slice host;
+    uint64_t number;
+
+    if (facts->replica_count == CHECK_REPLICAS_MAX || port == NULL || !slice_starts_with(value, ip)) {
+        return;
+    }
+    host = slice_make(value.ptr + ip.len, (size_t)(port - value.ptr) - ip.len);
+    port += mark.len;
+    stop = memchr(port, ',', (size_t)(end - port));
+    if (host.len == 0 || host.len > REDIS_HOST_BYTES_MAX ||
+        !number_read(slice_make(port, (size_t)((stop == NULL ? end : stop) - port)), &number) ||
+        number == 0 || number > UINT16_MAX) {
+        return;
+    }
+    memcpy(at->host, host.ptr, host.len);
+    at->host[host.len] = '\0';
+    at->port = (uint16_t)number;
+    facts->replica_count++;
+}
+
 static void info_number(struct check_facts *facts, struct slice key, struct slice value)
 {
     static const struct {
@@ -79,6 +106,7 @@ static void info_number(struct check_facts *facts, struct slice key, struct slic
         {"evicted_keys", offsetof(struct check_facts, evicted_keys)},
         {"maxclients", offsetof(struct check_facts, max_clients)},
         {"aof_enabled", offsetof(struct check_facts, has_aof)},
+        {"slave_read_only", offsetof(struct check_facts, is_read_only)},
         {"min_slaves_good_slaves", offsetof(struct check_facts, good_replicas)},
     };
 
@@ -112,6 +140,7 @@ static void info_pair(struct check_facts *facts, struct slice key, struct slice 
     } else if (is_replica(key)) {
         facts->connected++;
         facts->replicas += is_in_step(value);
+        replica_put(facts, value);
     } else {
         info_number(facts, key, value);
     }
@@ -121,7 +150,7 @@ enum err check_info(struct check_facts *facts, struct slice info)
 {
     const char *at = info.ptr, *end = info.ptr + info.len;
 
-    facts->connected = facts->replicas = 0;
+    facts->connected = facts->replicas = facts->replica_count = 0;
     while (at < end) {
         const char *eol = memchr(at, '\n', (size_t)(end - at));
         const char *next = eol == NULL ? end : eol + 1;

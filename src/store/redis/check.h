@@ -18,6 +18,7 @@ enum {
     CHECK_CLIENTS_SPARE =
         32, /* connections a server should have left for others: replicas, sentinels, operators */
     CHECK_WORD_BYTES_MAX = 64,
+    CHECK_REPLICAS_MAX = 8, /* whose addresses are kept */
 };
 
 enum check_role { CHECK_NO_ROLE, CHECK_MASTER, CHECK_REPLICA };
@@ -31,9 +32,12 @@ struct check_facts {
     uint64_t used_memory, max_memory, uncounted_memory, evicted_keys, max_clients;
     uint64_t has_aof;                                       /* 0 or 1 */
     bool is_aof_write_bad, is_aof_rewrite_bad, is_save_bad; /* the last one failed */
-    unsigned connected; /* replicas in any state: a fail-over may be meant */
-    unsigned replicas;  /* of these in step: state=online, and has acknowledged something */
-    bool has_config;    /* CONFIG GET answered, so the rest is known */
+    unsigned connected;     /* replicas in any state: a fail-over may be meant */
+    unsigned replicas;      /* of these in step: state=online, and has acknowledged something */
+    unsigned replica_count; /* of replica_at: those whose address the master said */
+    struct redis_address replica_at[CHECK_REPLICAS_MAX];
+    uint64_t is_read_only; /* 0 or 1: a replica's own replica-read-only */
+    bool has_config;       /* CONFIG GET answered, so the rest is known */
     enum check_fsync fsync;
     bool is_fsync_off_on_rewrite;
     uint64_t min_replicas, busy_ms, idle_timeout_s;

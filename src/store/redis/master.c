@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "log/log.h"
 #include "store/redis/mend.h"
+#include "store/redis/replicas.h"
 #include "store/redis/scale.h"
 #include "store/redis/sync.h"
 
@@ -241,6 +242,9 @@ static enum err all_checks(struct master *m, struct err_text *why)
     e = check_start(&m->facts, &s->options, why);
     if (e == ERR_OK) {
         e = clock_check(s, why);
+    }
+    if (e == ERR_OK) {
+        e = replicas_check(s, &m->facts, why);
     }
     if (e == ERR_OK) {
         e = library_keep(m, MEND_SAME, why);

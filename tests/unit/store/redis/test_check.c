@@ -83,7 +83,48 @@ static void test_info_is_read(void **state)
     assert_int_equal(f.replicas,
                      2); /* one that is still fed, or has acknowledged nothing yet, does not count */
     assert_int_equal(f.connected, 5);
+    assert_int_equal(f.is_read_only, 1);
+    assert_int_equal(f.replica_count, 4); /* the fifth says no address */
+    assert_string_equal(f.replica_at[0].host, "::1");
+    assert_int_equal(f.replica_at[0].port, 1);
+    assert_string_equal(f.replica_at[3].host, "a");
+    assert_int_equal(f.replica_at[3].port, 4);
     assert_int_equal(f.is_cluster, 1);
+}
+
+static void test_addresses_of_replicas(void **state)
+{
+    static const char *const bad[] = {
+        "ip=,port=1,state=online",
+        "ip=a,port=,state=online",
+        "ip=a,port=0",
+        "ip=a,port=65536",
+        "port=1,ip=a",
+        "ip=a",
+        "ip=a,port=1x,s=o",
+        "",
+    };
+    struct check_facts f = {.version = ""};
+    char text[2048] = "redis_version:7.0.15\r\n";
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        char line[128];
+        (void)snprintf(line, sizeof(line), "redis_version:7.0.15\r\nslave0:%s\r\n", bad[i]);
+        assert_int_equal(check_info(&f, slice_of(line)), ERR_OK);
+        if (f.replica_count != 0 || f.connected != 1) {
+            fail_msg("%s", bad[i]);
+        }
+    }
+    for (unsigned i = 0; i < CHECK_REPLICAS_MAX + 2; i++) {
+        const size_t len = strlen(text);
+        (void)snprintf(text + len, sizeof(text) - len, "slave%u:ip=h%u,port=65535\r\n", i, i);
+    }
+    assert_int_equal(check_info(&f, slice_of(text)), ERR_OK);
+    assert_int_equal(f.connected, CHECK_REPLICAS_MAX + 2);
+    assert_int_equal(f.replica_count, CHECK_REPLICAS_MAX);
+    assert_string_equal(f.replica_at[CHECK_REPLICAS_MAX - 1].host, "h7");
+    assert_int_equal(f.replica_at[CHECK_REPLICAS_MAX - 1].port, 65535);
 }
 
 static void test_info_of_somebody_else(void **state)
@@ -481,6 +522,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_info_is_read),
+        cmocka_unit_test(test_addresses_of_replicas),
         cmocka_unit_test(test_info_of_somebody_else),
         cmocka_unit_test(test_config_is_read),
         cmocka_unit_test(test_durability_is_never_more_than_certain),

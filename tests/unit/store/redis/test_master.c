@@ -232,7 +232,7 @@ static void test_a_replica_in_step_at_last(void **state)
 
     redis_server_start(&f->server,
                        "--appendonly yes --appendfsync always --repl-ping-replica-period 3600");
-    redis_server_start_replica(&f->replica, &f->server, "");
+    redis_server_start_replica(&f->replica, &f->server, "--appendonly yes --appendfsync always");
     redis_server_wait(&f->server, "INFO replication", "state=online,offset=0,");
     f->options = fixture_options(&f->server);
     f->options.is_synchronous = true;
@@ -240,6 +240,58 @@ static void test_a_replica_in_step_at_last(void **state)
     assert_int_equal(fixture_durability(f), REDIS_REPLICATED);
     assert_int_equal(atomic_load(&f->shared->replicas), 1);
     fixture_has(fixture_log(f), "why=\"no replica is in step yet\"");
+}
+
+/* What waited for a replica is worth what that one does with it. */
+static void test_replicas_are_asked(void **state)
+{
+    static const struct {
+        const char *wrong, *says, *right;
+    } settings[] = {
+        {"CONFIG SET appendonly no", "set \"appendonly yes\"", "CONFIG SET appendonly yes"},
+        {"CONFIG SET appendfsync everysec", "set \"appendfsync always\"",
+         "CONFIG SET appendfsync always"},
+        {"CONFIG SET no-appendfsync-on-rewrite yes", "no-appendfsync-on-rewrite no",
+         "CONFIG SET no-appendfsync-on-rewrite no"},
+        {"CONFIG SET replica-read-only no", "set \"replica-read-only yes\"",
+         "CONFIG SET replica-read-only yes"},
+        {"ACL SETUSER default -xadd", "give the user default", "ACL SETUSER default +xadd"},
+    };
+    struct control_fixture *f = *state;
+
+    redis_server_start(&f->server, "--appendonly yes --appendfsync always");
+    redis_server_start_replica(&f->replica, &f->server, "--appendonly yes --appendfsync always");
+    redis_server_wait(&f->server, "INFO replication", "state=online");
+    f->options = fixture_options(&f->server);
+    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+        redis_server_say(&f->replica, settings[i].wrong);
+        f->options.is_synchronous = true;
+        fixture_refused(f, ERR_INVALID, settings[i].says);
+        f->options.is_synchronous = false; /* a warning is enough: nobody waits for it */
+        fixture_started(f);
+        fixture_has(fixture_log(f),
+                    settings[i].says[0] == 's' ? "event=store.redis.replica" : settings[i].says);
+        redis_server_say(&f->replica, settings[i].right);
+    }
+    f->options.is_synchronous = true;
+    fixture_started(f);
+    assert_int_equal(fixture_durability(f), REDIS_REPLICATED);
+}
+
+/* One that cannot be asked is not known: that is said, and no refusal. */
+static void test_a_replica_out_of_reach(void **state)
+{
+    struct control_fixture *f = *state;
+
+    redis_server_start(&f->server, "--appendonly yes --appendfsync always");
+    redis_server_start_replica(&f->replica, &f->server,
+                               "--appendonly yes --appendfsync always --replica-announce-port 1");
+    redis_server_wait(&f->server, "INFO replication", "state=online");
+    f->options = fixture_options(&f->server);
+    f->options.is_synchronous = true;
+    fixture_started(f);
+    fixture_has(fixture_log(f), "event=store.redis.replica host=127.0.0.1 port=1 text=");
+    assert_int_equal(fixture_durability(f), REDIS_REPLICATED);
 }
 
 /* ---- rights ---- */
@@ -548,6 +600,8 @@ int main(void)
         TEST(a_name_is_resolved),
         TEST(every_durability),
         TEST(a_replica_in_step_at_last),
+        TEST(replicas_are_asked),
+        TEST(a_replica_out_of_reach),
         TEST(rights),
         TEST(the_library_is_loaded_and_replaced),
         TEST(several_at_once),
