@@ -202,13 +202,6 @@ void mend_replay_warn(void)
 
 /* ---- the ledger's marks ---- */
 
-/* A lock, and the fence it leaves, may come before a ledger. */
-static bool is_ledgers(struct slice key)
-{
-    return !slice_equal(key, NAMES_META) && !slice_starts_with(key, SLICE(NAMES_LOCK_PREFIX)) &&
-           !slice_starts_with(key, SLICE("w:f:"));
-}
-
 static enum err page_scan(struct sync *s, char cursor[32], bool *has_key, struct err_text *why)
 {
     char count[16];
@@ -228,7 +221,7 @@ static enum err page_scan(struct sync *s, char cursor[32], bool *has_key, struct
         memcpy(cursor, next.ptr, next.len);
         cursor[next.len] = '\0';
         for (size_t i = 0; i < r->element[1]->elements; i++) {
-            *has_key = *has_key || is_ledgers(answer_text(r->element[1]->element[i]));
+            *has_key = *has_key || names_is_ledgers(answer_text(r->element[1]->element[i]));
         }
     } else {
         answer_say(r, "SCAN", why);

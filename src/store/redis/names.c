@@ -106,3 +106,9 @@ struct names_key names_idem(unsigned bucket, const uint8_t scope[16])
 {
     return make(SLICE("w:i:{"), bucket, SLICE("}:"), slice_make((const char *)scope, 16));
 }
+
+bool names_is_ledgers(struct slice key)
+{
+    return !slice_equal(key, NAMES_META) && !slice_starts_with(key, SLICE(NAMES_LOCK_PREFIX)) &&
+           !slice_starts_with(key, SLICE("w:f:"));
+}

@@ -28,6 +28,9 @@ unsigned names_slot(struct slice key);
  */
 struct slice names_tag(unsigned bucket);
 
+/** Is a key one of a ledger's own? Its marks (w:meta) are not, nor a lock or the fence it leaves: these may come before a ledger. */
+bool names_is_ledgers(struct slice key);
+
 struct names_key {
     char text[NAMES_KEY_BYTES_MAX];
     unsigned len;
