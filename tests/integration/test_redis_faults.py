@@ -342,6 +342,54 @@ class TestStalls:
                     until(lambda i=i: is_right(i))
 
 
+class TestRights:
+    @pytest.mark.parametrize("right", ["set", "rpush", "hset"])
+    def test_a_posting_that_ends_in_the_middle(self, redis, wallet, right):
+        """A right that goes while it runs: the posting is half applied. It is not applied again, and nothing else is written."""
+        r = redis()
+        s = wallet(r)
+        account, key = fresh(), fresh_key()
+        with contextlib.closing(s.client()) as c:
+            ok(c.credit(account, "1"))
+            r.cli("ACL", "SETUSER", "default", f"-{right}")
+            fails(c.credit(account, "5", key=key), 504, "OUTCOME_UNKNOWN")
+            fails(c.credit(account, "5", key=key), 503, "STORE_UNAVAILABLE")
+            r.cli("ACL", "SETUSER", "default", f"+{right}")
+            fails(c.credit(account, "5", key=key), 503, "STORE_UNAVAILABLE")
+            until(lambda: status(s) == 503, why="the service says it is ready")
+            assert minor(ok(c.balance(account)).json["balance"]) in (100, 600)
+        done = run("verify", env={"REDIS_ADDR": r.address})
+        assert done.returncode == 1, (done.stdout[-2000:], done.stderr[-2000:])
+
+    @pytest.mark.deadline(120)
+    def test_a_new_master_with_fewer_rights(self, redis, wallet, tmp_path):
+        """Rights are a node's own. The functions try theirs there before a posting does."""
+        with contextlib.ExitStack() as stack:
+            master = redis()
+            replica = redis("--replicaof", f"127.0.0.1 {master.port}")
+            linked(replica)
+            sentinel = Sentinel(tmp_path / "sentinel", master)
+            stack.callback(sentinel.end)
+            until(lambda: "slaves=1" in sentinel.cli("INFO", "sentinel"), 30)
+            s = wallet(sentinel)
+            account, key = fresh(), fresh_key()
+            with contextlib.closing(s.client()) as c:
+                ok(c.credit(account, "1"))
+                until(lambda: replica.cli("KEYS", f"w:a:*:{account}") != "")
+                replica.cli("ACL", "SETUSER", "default", "-rpush")
+                master.end()
+                until(lambda: sentinel.master_port() == replica.port, 30)
+                until(lambda: c.balance(account).status == 200, 30)
+                until(lambda: status(s) == 503, 30, "the service says it is ready")
+                for _ in range(3):
+                    fails(c.credit(account, "5", key=key), 503, "STORE_UNAVAILABLE")
+                assert minor(ok(c.balance(account)).json["balance"]) == 100
+                replica.cli("ACL", "SETUSER", "default", "+rpush")
+                until(lambda: c.credit(account, "5", key=key).status == 200, 30, "the right is back")
+                assert minor(ok(c.balance(account)).json["balance"]) == 600
+            verify(replica)
+
+
 # ---- what the answers are worth ----
 
 

@@ -30,7 +30,7 @@ static void line_close(struct master *m)
         m->line = NULL;
     }
     m->journals_us = 0;
-    m->has_replay = false;
+    m->has_replay = m->has_rights = false;
 }
 
 void master_close(struct master *m)
@@ -218,6 +218,18 @@ static enum err replay_check(struct master *m, struct err_text *why)
     return e;
 }
 
+/* Once on each line, before a lane is led there. With full memory nothing can be tried, and nothing runs: it is asked again. */
+static enum err rights_check(struct master *m, struct err_text *why)
+{
+    enum err e = ERR_OK;
+
+    if (!m->has_rights) {
+        e = mend_selftest(m->line, why);
+        m->has_rights = e == ERR_OK;
+    }
+    return e == ERR_DISK_FULL ? ERR_OK : e;
+}
+
 static void budget_tell(const struct master *m)
 {
     const struct redis_options *o = &m->shared->options;
@@ -250,8 +262,7 @@ static enum err all_checks(struct master *m, struct err_text *why)
         e = library_keep(m, MEND_SAME, why);
     }
     if (e == ERR_OK) {
-        e = mend_selftest(m->line, why);
-        e = e == ERR_DISK_FULL ? ERR_OK : e; /* reads are served meanwhile, and the health says so */
+        e = rights_check(m, why); /* reads are served where memory is full, and the health says so */
     }
     if (e == ERR_OK) {
         e = replay_check(m, why);
@@ -411,6 +422,12 @@ static enum store_health judge(struct master *m, struct err_text *why)
     if (m->is_lost) {
         return STORE_FAILED; /* and that was told */
     }
+    if (atomic_load_explicit(&m->shared->has_half, memory_order_acquire)) {
+        err_text_set(why,
+                     "a posting ended in the middle (store.alarm) and may be half applied: see what "
+                     "mywallet verify says, then start again");
+        return lose(m, why);
+    }
     h = marks_judge(m, why);
     if (h == STORE_HEALTHY) {
         h = journals_judge(m, why);
@@ -423,7 +440,10 @@ static enum store_health judge(struct master *m, struct err_text *why)
     if (e != ERR_OK) {
         return stall(m, e);
     }
-    e = replay_check(m, why);
+    e = rights_check(m, why);
+    if (e == ERR_OK) {
+        e = replay_check(m, why);
+    }
     if (e != ERR_OK) {
         return e == ERR_INVALID ? STORE_FAILED : stall(m, e);
     }
@@ -456,7 +476,8 @@ enum store_health master_look(struct master *m)
     } else {
         master_health(m, h, &why);
     }
-    return h;
+    return h == STORE_FAILED && !m->is_lost ? STORE_STALLED
+                                            : h; /* what may be mended is soon looked at again */
 }
 
 bool master_is_moved(struct master *m)

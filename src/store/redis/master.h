@@ -32,6 +32,7 @@ struct master {
     uint64_t journals_us;       /* when all journals were last compared; 0: not on this line */
     bool has_clock;
     bool has_replay; /* on this line it was asked whether a restart brings everything back */
+    bool has_rights; /* and the functions' self-test passed: rights are a node's own, and a new master may have others */
     uint64_t doubt_us; /* since when the server that the sentinels name lacks what is known; 0: it does not */
     bool is_lost; /* the ledger is not the one it was: nothing is written until an operator has looked and starts again */
     struct err_text lost_why;

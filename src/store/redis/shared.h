@@ -48,6 +48,7 @@ struct redis_shared {
     atomic_int durability;           /* enum redis_durability; set by control */
     atomic_uint replicas;            /* how many WAIT must count in synchronous mode */
     _Atomic int64_t clock_offset_us; /* server's clock - ours */
+    atomic_bool has_half; /* a lane met a posting that ended in the middle: nothing is written any more */
     atomic_bool needs_look; /* a lane met READONLY, a lost connection, a missing function: control should look now */
     uv_async_t *control_wake; /* control's; NULL before it runs and after it ended (then under mutex) */
 

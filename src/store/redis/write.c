@@ -23,6 +23,17 @@ static void alarm_raise(const char *what, struct slice detail)
                       log_slice("redis", detail));
 }
 
+/* What is half applied would be applied again by the same key: nothing more is written from here, from this moment on. */
+static void half_end(struct work *w, struct slice detail)
+{
+    struct redis_shared *s = w->loop->shared;
+
+    alarm_raise("a posting ended in the middle: it may be half applied", detail);
+    atomic_store_explicit(&s->has_half, true, memory_order_release);
+    shared_ask_look(s); /* control says it in the health */
+    work_end(w, STORE_UNKNOWN);
+}
+
 static void result_take(struct work *w)
 {
     const struct posting_result *r = &w->op->result;
@@ -58,8 +69,7 @@ static void reply_take(struct work *w, const struct redisReply *reply)
         work_end(w, STORE_FAULT);
         return;
     case POST_HALF:
-        alarm_raise("a posting ended in the middle: it may be half applied", SLICE_NONE);
-        work_end(w, STORE_UNKNOWN);
+        half_end(w, SLICE_NONE);
         return;
     }
     UNREACHABLE("no such verdict");
@@ -113,8 +123,8 @@ static void error_take(struct work *w, struct slice text, bool was_sent)
         look(w, was_sent);
         return;
     case VERDICT_HALF:
-        alarm_raise("a posting ended in the middle: it may be half applied", text);
-        break;
+        half_end(w, text);
+        return;
     default: /* what surely did not run is the lane's to repeat */
         alarm_raise("an error for a posting that nobody foresaw", text);
     }
@@ -149,6 +159,7 @@ bool write_is_forbidden(const struct redis_shared *s)
 
     /* relaxed: each is a word by itself; a lane that is led to another server has met what was set before (pool.c) */
     return atomic_load_explicit(&s->health, memory_order_relaxed) == STORE_FAILED ||
+           atomic_load_explicit(&s->has_half, memory_order_relaxed) ||
            (o->is_synchronous && atomic_load_explicit(&s->replicas, memory_order_relaxed) == 0) ||
            (o->has_required &&
             atomic_load_explicit(&s->durability, memory_order_relaxed) < (int)o->required);

@@ -2,7 +2,7 @@
 
 --[[
 KEYS  for each involved bucket, the lead first: w:m w:j w:o; for each leg that is not @world: w:a w:h; w:i where there is a key.
-ARGV  1 kind  2 not_after µs  3 lead bucket  4 count of buckets  5 a letter for each word that follows before the legs: c currency
+ARGV  1 kind  2 not_after µs  3 lead bucket  4 count of buckets  5 letters, in this order, one for each word that follows before the legs: c currency
       asked for, o what to open in, "CNY 2", i If-Match, '*' or ' 3 4 ', k fingerprint, count and tags of the key, t its time to
       live, ms, l language, r reference, m metadata, p metadata of what is opened, h nothing, but the legs have held too;
       then of each leg: id, place of its bucket with '+' where it may open, coefficient, scale [, held: both]
@@ -10,7 +10,7 @@ ARGV  1 kind  2 not_after µs  3 lead bucket  4 count of buckets  5 a letter for
 Answers 'OK id e', the first bucket's entry without reference and metadata, which the caller has; {'DUP', id, fields, value}
 {'NO', outcome, seq} {'STALE'} {'BROKEN', key}.
 ]]
-local HEAD, LETTERS = 5, '^[coiktlrmp]*h?$'
+local HEAD, LETTERS = 5, '^c?o?i?k?t?l?r?m?p?h?$'
 local layouts = {} -- of each choice of letters that was met: where each one's word stands; width and head
 
 local function layout_of(letters)
@@ -133,7 +133,8 @@ local function post(keys, args)
         return arguments_broken()
     end
     local key, opening = args[layout.k] and keys[#keys], args[layout.o]
-    if (opening and not exponent_of(opening)) or (key and not args[layout.t]) then
+    if (opening and not exponent_of(opening)) or
+        (key and not (layout.l and (whole(args[layout.t], 15) or 0) > 0)) then
         return arguments_broken()
     end
     if key then

@@ -111,7 +111,10 @@ local function write_movement(buckets, legs, p, world_field)
         if not written then
             return broken_journal(buckets[place])
         end
-        answer = answer or written
+        if place == 1 then
+            answer = written
+            remember(p) -- first of all behind the entry: whatever stopped the rest, the key would not do it again
+        end
     end
     for i = 1, #legs do
         local leg = legs[i]
@@ -124,7 +127,6 @@ local function write_movement(buckets, legs, p, world_field)
     for place = 1, #buckets do
         write_bucket(buckets[place], p, place == 1 and world_field or nil)
     end
-    remember(p)
     return answer
 end
 
@@ -140,6 +142,7 @@ local function write_open(b, leg, p, world_field, overdraft)
     if not answer then
         return broken_journal(b)
     end
+    remember(p)
     call('HSET', leg.a, 'b', '0', 'v', '1', 'c', p.currency, 't', p.time_text, 'u', p.time_text)
     if overdraft ~= 0 then
         call('HSET', leg.a, 'o', limit)
@@ -149,7 +152,6 @@ local function write_open(b, leg, p, world_field, overdraft)
     end
     call('RPUSH', b.o, leg.id)
     write_bucket(b, p, world_field)
-    remember(p)
     return answer
 end
 

@@ -245,6 +245,22 @@ static void test_a_library_that_vanished_comes_back(void **state)
     redis_server_wait(&f->server, "FCALL_RO mywallet_v1_hash 0", "old");
 }
 
+/* Rights are a node's own: a new line may lead to one that has others. */
+static void test_rights_are_asked_on_each_line(void **state)
+{
+    struct control_fixture *f = *state;
+
+    redis_server_start(&f->server, "");
+    f->options = fixture_options(&f->server);
+    fixture_started(f);
+    redis_server_say(&f->server, "ACL SETUSER default -rpush");
+    redis_server_say(&f->server, "CLIENT KILL TYPE normal SKIPME yes");
+    fixture_wait_health(f, STORE_FAILED);
+    fixture_has(fixture_log(f), "the user may not do all that the functions do: RPUSH");
+    redis_server_say(&f->server, "ACL SETUSER default +rpush");
+    fixture_wait_health(f, STORE_HEALTHY);
+}
+
 /* ---- Sentinel ---- */
 
 static void wait_target(const struct control_fixture *f, uint16_t port, bool has_lane, uint64_t max_us)
@@ -353,6 +369,7 @@ int main(void)
         TEST(a_required_durability_that_is_lost),
         TEST(a_replica_in_its_place),
         TEST(a_library_that_vanished_comes_back),
+        TEST(rights_are_asked_on_each_line),
         TEST(failovers),
         TEST(a_doubt_may_pass),
     };

@@ -380,7 +380,10 @@ static void accounts_of_different_decimals_do_not_mix(void **state)
 /* Each letter has its word, and no other letter is known. */
 static void the_letters_say_what_words_there_are(void **state)
 {
-    static const char *const bad[] = {"z", "O", "ho", "o ", "oz", "%", "okt", "ok", "oh"};
+    static const char *const bad[] = {"z", "O", "ho", "o ", "oz", "%", "okt", "ok", "oh", "oo"};
+    static const char *const keyed[][3] = {
+        {"ok", "1000", "0"},  {"okt", "1000", "0"}, {"oktl", "x", "0"},    {"oktl", "0", "0"},
+        {"oktl", "1e3", "0"}, {"oktl", "", "0"},    {"oktl", "-1000", "0"}};
     struct rig *r = *state;
     redisReply *reply;
     uint64_t hash;
@@ -394,9 +397,48 @@ static void the_letters_say_what_words_there_are(void **state)
         assert_answer(reply, "BROKEN", bad[i]);
         freeReplyObject(reply);
     }
+    for (size_t i = 0; i < ARRAY_LEN(keyed); i++) { /* a key without what it is to be written with */
+        const char *words[24] = {"FCALL",
+                                 LIBRARY_NAME "_post",
+                                 "6",
+                                 "w:m:{0}",
+                                 "w:j:{0}",
+                                 "w:o:{0}",
+                                 "w:a:{0}:a",
+                                 "w:h:{0}:a",
+                                 "w:i:{0}:k",
+                                 "2",
+                                 "9223372036854775807",
+                                 "0",
+                                 "1",
+                                 keyed[i][0],
+                                 "CNY 2",
+                                 "ffffffffffffffff\001ab"};
+        static const char *const legs[] = {"a", "1+", "5", "0", "@world", "1", "-5", "0"};
+        unsigned count = 16;
+        for (size_t k = 0; k + 2 < strlen(keyed[i][0]); k++) {
+            words[count++] = keyed[i][1 + k];
+        }
+        resp_begin(&r->out, count + (unsigned)ARRAY_LEN(legs));
+        for (unsigned k = 0; k < count; k++) {
+            resp_text(&r->out, words[k]);
+        }
+        for (size_t k = 0; k < ARRAY_LEN(legs); k++) {
+            resp_text(&r->out, legs[k]);
+        }
+        reply = rig_exchange(r);
+        assert_answer(reply, "BROKEN", keyed[i][0]);
+        freeReplyObject(reply);
+    }
+    /* @world is the lead bucket's */
+    reply = rig_ask(r, "FCALL", LIBRARY_NAME "_post", "8", "w:m:{0}", "w:j:{0}", "w:o:{0}", "w:m:{1}",
+                    "w:j:{1}", "w:o:{1}", "w:a:{0}:a", "w:h:{0}:a", "2", "9223372036854775807", "0",
+                    "2", "o", "CNY 2", "a", "1+", "5", "0", "@world", "2", "-5", "0");
+    assert_answer(reply, "BROKEN", "place of @world");
+    freeReplyObject(reply);
     reply = rig_ask(r, "FCALL", LIBRARY_NAME "_post", "5", "w:m:{0}", "w:j:{0}", "w:o:{0}",
-                    "w:a:{0}:a", "w:h:{0}:a", "2", "9223372036854775807", "0", "1", "oc", "CNY 2",
-                    "USD", "a", "1+", "5", "0", "@world", "1", "-5", "0");
+                    "w:a:{0}:a", "w:h:{0}:a", "2", "9223372036854775807", "0", "1", "co", "USD",
+                    "CNY 2", "a", "1+", "5", "0", "@world", "1", "-5", "0");
     assert_answer(reply, "NO", "oc");
     assert_int_equal(reply->element[1]->integer, OUTCOME_CURRENCY_MISMATCH);
     freeReplyObject(reply);
