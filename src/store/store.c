@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include "base/assert.h"
+#include "base/crc32c.h"
 
 enum { STORE_OUTBOX_MAX = 1 << 30 }; /* bounded by the requests in work, not here */
 
@@ -114,4 +115,11 @@ void store_close(struct store *s)
     if (s != NULL) {
         s->methods->close(s);
     }
+}
+
+uint32_t store_accounts_binding(const struct store_op *op)
+{
+    const uint8_t status = (uint8_t)(op->accounts.status + 1); /* -1: any */
+
+    return crc32c_more(crc32c(&status, 1), op->accounts.prefix.ptr, op->accounts.prefix.len);
 }

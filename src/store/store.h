@@ -185,6 +185,9 @@ void store_drain(struct store_sink *sink);
 /** For stores: is the operation still wanted? Claims it. False: canceled, complete it as STORE_UNAVAILABLE. Thread: the store's. */
 bool store_claim(struct store_op *op);
 
+/** A digest of what a page of accounts was asked for, its limit apart: its cursor goes on with nothing else. Thread: any; pure. */
+uint32_t store_accounts_binding(const struct store_op *op);
+
 /** For stores: hand completed operations of one sink to its loop, and wake it. Thread: the store's. */
 void store_complete(struct store_sink *sink, struct queue_list *ops);
 

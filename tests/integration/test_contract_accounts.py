@@ -173,13 +173,8 @@ class TestList:
             ok(c.open(f"{p}-{i}"), 201)
         cursor = ok(c.get(f"/api/v1/wallet?limit=1&prefix={p}")).json["next_cursor"]
         ok(c.get(f"/api/v1/wallet?limit=2&prefix={p}&cursor={cursor}"))
-        # Whether this cursor is bound to its filters is left open; under others it never shows what those hide.
-        for query, shown in ((f"prefix={p}-2", {f"{p}-2"}), (f"prefix={p}&status=frozen", set())):
-            r = c.get(f"/api/v1/wallet?limit=5&{query}&cursor={cursor}")
-            if r.status == 200:
-                assert {a["account_id"] for a in r.json["accounts"]} <= shown, r
-            else:
-                fails(r, 400, "INVALID_CURSOR")
+        for query in (f"prefix={p}-", f"prefix={p}&status=frozen", f"prefix={p}&status=active", f"prefix={p.lower()}", "limit=1"):
+            fails(c.get(f"/api/v1/wallet?{query}&cursor={cursor}"), 400, "INVALID_CURSOR")
         fails(c.history(f"{p}-1", f"cursor={cursor}"), 400, "INVALID_CURSOR")
         flipped = cursor[:-1] + ("A" if cursor[-1] != "A" else "B")
         r = c.get(f"/api/v1/wallet?limit=1&prefix={p}&cursor={flipped}")

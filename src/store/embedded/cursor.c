@@ -75,21 +75,22 @@ static bool open_sealed(struct slice text, uint8_t version, uint32_t binding,
     return bytes_get_u32(raw + *len) == crc32c_more(binding, raw, *len);
 }
 
-unsigned cursor_account_write(const char *id, size_t len, char out[STORE_CURSOR_BYTES_MAX])
+unsigned cursor_account_write(const char *id, size_t len, uint32_t binding,
+                              char out[STORE_CURSOR_BYTES_MAX])
 {
     uint8_t raw[RAW_BYTES_MAX] = {VERSION_ACCOUNT};
 
     ASSERT(len <= LEDGER_ACCOUNT_ID_BYTES_MAX);
     memcpy(raw + 1, id, len);
-    return seal(raw, 1 + len, 0, out);
+    return seal(raw, 1 + len, binding, out);
 }
 
-bool cursor_account_read(struct slice text, char *id, size_t *len)
+bool cursor_account_read(struct slice text, uint32_t binding, char *id, size_t *len)
 {
     uint8_t raw[RAW_BYTES_MAX];
     size_t raw_len;
 
-    if (!open_sealed(text, VERSION_ACCOUNT, 0, raw, &raw_len)) {
+    if (!open_sealed(text, VERSION_ACCOUNT, binding, raw, &raw_len)) {
         return false;
     }
     *len = raw_len - 1;

@@ -232,7 +232,7 @@ static enum err read_accounts(struct reader *r, struct store_op *op)
         return ERR_NOMEM;
     }
     if (op->accounts.cursor.ptr != NULL &&
-        !cursor_account_read(op->accounts.cursor, last, &last_len)) {
+        !cursor_account_read(op->accounts.cursor, store_accounts_binding(op), last, &last_len)) {
         op->result.outcome = OUTCOME_INVALID_CURSOR;
         return ERR_OK;
     }
@@ -267,7 +267,8 @@ static enum err read_accounts(struct reader *r, struct store_op *op)
     }
     (void)sqlite3_reset(stmt);
     if (op->has_more) {
-        op->next_cursor_len = cursor_account_write(last, last_len, op->next_cursor);
+        op->next_cursor_len =
+            cursor_account_write(last, last_len, store_accounts_binding(op), op->next_cursor);
     }
     return e;
 }

@@ -17,7 +17,8 @@ enum {
 static void more_from(struct work *w, struct place at)
 {
     w->op->has_more = true;
-    w->op->next_cursor_len = place_write(PLACE_ACCOUNTS, 0, at, w->op->next_cursor);
+    w->op->next_cursor_len =
+        place_write(PLACE_ACCOUNTS, store_accounts_binding(w->op), at, w->op->next_cursor);
 }
 
 static bool is_everything_seen(const struct work *w)
@@ -234,7 +235,7 @@ void read_accounts(struct work *w)
         return;
     }
     if (op->accounts.cursor.ptr != NULL &&
-        (!place_read(PLACE_ACCOUNTS, 0, op->accounts.cursor, &a->next) ||
+        (!place_read(PLACE_ACCOUNTS, store_accounts_binding(op), op->accounts.cursor, &a->next) ||
          a->next.bucket >= w->loop->shared->buckets || a->next.n > INT32_MAX)) {
         op->result.outcome = OUTCOME_INVALID_CURSOR;
         work_end(w, store_claim(op) ? STORE_DONE : STORE_UNAVAILABLE);

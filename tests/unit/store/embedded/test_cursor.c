@@ -19,11 +19,12 @@ static void accounts(void **state)
         size_t got = 999;
         unsigned text_len;
         memset(id, 'a' + (int)(len % 26), sizeof(id));
-        text_len = cursor_account_write(id, len, text);
+        text_len = cursor_account_write(id, len, 7, text);
         assert_true(text_len <= sizeof(text));
-        assert_true(cursor_account_read(slice_make(text, text_len), read, &got));
+        assert_true(cursor_account_read(slice_make(text, text_len), 7, read, &got));
         assert_int_equal(got, len);
         assert_memory_equal(read, id, len);
+        assert_false(cursor_account_read(slice_make(text, text_len), 8, read, &got)); /* other filters */
     }
 }
 
@@ -39,7 +40,7 @@ static void histories(void **state)
         assert_true(cursor_history_read(slice_make(text, len), 7, &n));
         assert_true(n == places[i]);
         assert_false(cursor_history_read(slice_make(text, len), 8, &n)); /* of another account or filter */
-        assert_false(cursor_account_read(slice_make(text, len), text, &(size_t){0}));
+        assert_false(cursor_account_read(slice_make(text, len), 7, text, &(size_t){0}));
     }
 }
 
@@ -49,7 +50,7 @@ static void every_changed_letter_is_refused(void **state)
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_=+/ .%\x01";
     char text[STORE_CURSOR_BYTES_MAX], other[STORE_CURSOR_BYTES_MAX], id[LEDGER_ACCOUNT_ID_BYTES_MAX];
     unsigned len = cursor_history_write(12345, 99, text);
-    unsigned id_len = cursor_account_write("alice", 5, other);
+    unsigned id_len = cursor_account_write("alice", 5, 7, other);
     uint64_t n;
     size_t got;
 
@@ -67,12 +68,12 @@ static void every_changed_letter_is_refused(void **state)
     }
     for (unsigned at = 0; at < id_len; at++) {
         other[at] ^= 1;
-        assert_false(cursor_account_read(slice_make(other, id_len), id, &got));
+        assert_false(cursor_account_read(slice_make(other, id_len), 7, id, &got));
         other[at] ^= 1;
     }
     memset(text, 'A', sizeof(text));
     assert_false(cursor_history_read(slice_make(text, sizeof(text)), 99, &n));
-    assert_false(cursor_account_read(slice_make(text, sizeof(text)), id, &got));
+    assert_false(cursor_account_read(slice_make(text, sizeof(text)), 7, id, &got));
 }
 
 int main(void)
