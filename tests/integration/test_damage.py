@@ -7,6 +7,8 @@ import contextlib
 import os
 import random
 import shutil
+import subprocess
+import tempfile
 
 import pytest
 
@@ -166,6 +168,32 @@ class TestDamage:
                 s.reap()
             shutil.rmtree(folder)
 
+    @pytest.mark.parametrize("state, size", [("killed", None), *((state, size) for state in ("killed", "s") for size in (0, 1, 511))])
+    def test_a_file_that_is_gone_or_cut_off(self, ledger, tmp_path, state, size):
+        """A log without its file is not thrown away; an empty file is no new ledger where it was one."""
+        base, ops, right = ledger
+        folder = tmp_path / "cut"
+        shutil.copytree(base / state, folder)
+        path, wal = folder / "data" / "ledger.db", folder / "data" / "ledger.db-wal"
+        whole, log = path.read_bytes(), wal.read_bytes() if wal.exists() else None
+        if size is None:
+            path.unlink()
+        else:
+            os.truncate(path, size)
+        said = start_refused(folder)
+        assert said is not None and "ledger.db" in said, said
+        done = run("verify", "--data", str(folder / "data"))
+        assert done.returncode == 1 and b"ledger.db" in done.stdout + done.stderr, done
+        assert (wal.read_bytes() if wal.exists() else None) == log
+        path.write_bytes(whole)
+        s = Server(folder)
+        try:
+            with contextlib.closing(s.client()) as c:
+                assert answers(c, ops) == right
+            s.stop()
+        finally:
+            s.reap()
+
     def test_foreign_and_newer_files(self, tmp_path):
         """Another program's database, a newer format, and a file that is no database: refused by name, untouched."""
         s = Server(tmp_path / "s")
@@ -186,6 +214,23 @@ class TestDamage:
         with contextlib.suppress(Closed):
             ok(s.client().get("/readyz"))
         s.stop()
+
+
+def test_a_file_that_may_not_be_written(tmp_path):
+    """It is refused at start, not met by the first write."""
+    s = Server(tmp_path / "s")
+    s.stop()
+    with tempfile.TemporaryDirectory(prefix="mywallet-") as base:  # pytest's folders are closed to other users
+        data = os.path.join(base, "data")
+        shutil.copytree(tmp_path / "s" / "data", data)
+        argv = [shutil.copy(harness.binary(), base), "serve", "--data", data, "--listen", "127.0.0.1:0"]
+        if os.geteuid() == 0:  # who may write to every file
+            for path in (base, data, *(os.path.join(data, name) for name in os.listdir(data))):
+                os.chown(path, 65534, 65534)
+            argv = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", *argv]
+        os.chmod(os.path.join(data, "ledger.db"), 0o400)
+        done = subprocess.run(argv, capture_output=True, timeout=20)
+        assert done.returncode == 1 and b"ledger.db cannot be written" in done.stderr, done
 
 
 def test_verify_without_a_ledger(tmp_path):

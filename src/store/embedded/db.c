@@ -229,6 +229,13 @@ enum err db_open(const char *path, enum db_use use, sqlite3 **out, struct err_te
         return e;
     }
     e = pragmas_set(db, use);
+    if (e == ERR_OK && use == DB_WRITER && sqlite3_db_readonly(db, "main") == 1) {
+        err_text_set(why,
+                     "%s cannot be written: look at its owner and mode, and at those of its file "
+                     "system",
+                     path);
+        e = ERR_IO;
+    }
     if (e == ERR_OK) {
         e = identity_check(db, use, &is_new, why);
     }

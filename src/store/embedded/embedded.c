@@ -141,7 +141,9 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
         return err;
     }
     (void)snprintf(wal_path, sizeof(wal_path), "%s-wal", path);
-    if ((err = wal_check(wal_path, why)) != ERR_OK) {
+    if ((err = wal_base_check(path, wal_path, why)) != ERR_OK ||
+        (err = wal_check(wal_path, why)) != ERR_OK ||
+        (err = folder_begin(o->dir, path, why)) != ERR_OK) {
         return err;
     }
     folder_file_private(path);
@@ -169,6 +171,7 @@ static enum err files_open(struct embedded *e, const struct embedded_options *o,
         db_why(why, db, "cannot sync the recovered journal");
         return err;
     }
+    folder_made(path);
     for (unsigned i = 0; i < o->readers; i++) {
         e->readers[i].store = e;
         err = reader_open(&e->readers[i].reader, path, why);

@@ -16,6 +16,17 @@ MUST_CHECK enum err folder_make(const char *dir, struct err_text *why);
 MUST_CHECK enum err folder_lock(const char *dir, int *lock_fd, struct err_text *why);
 
 /**
+ * Before a ledger is opened to be written: is there one, or none, or the remains of one? A new one is made under a mark, the empty
+ * file `ledger.db-new`, which folder_made removes: so a file that is there, is empty and has no mark was a ledger once.
+ *
+ * Errors:  ERR_CORRUPT the file is cut off, *why names it; ERR_IO, ERR_DISK_FULL the mark cannot be made.
+ */
+MUST_CHECK enum err folder_begin(const char *dir, const char *path, struct err_text *why);
+
+/** The ledger is there, and durable. */
+void folder_made(const char *path);
+
+/**
  * Make a ledger's file for its owner alone where there is none; SQLite gives its other files the same mode. Before any
  * connection: closing a descriptor of the file drops the process's locks on it. Where it cannot be made, opening it says why.
  */

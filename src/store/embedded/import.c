@@ -347,6 +347,9 @@ static enum err emptiness_check(const char *dir, struct err_text *why)
 
     name_of(path, dir, "");
     name_of(wal_path, dir, "-wal");
+    if ((e = wal_base_check(path, wal_path, why)) != ERR_OK) {
+        return e;
+    }
     if (stat(path, &st) != 0) {
         return errno == ENOENT ? ERR_OK : failed(why, "look at", path);
     }

@@ -428,7 +428,8 @@ enum err embedded_verify(const char *dir, struct verify_report *report, struct e
         return e;
     }
     (void)sqlite3_snprintf(sizeof(wal_path), wal_path, "%s-wal", path);
-    if ((e = wal_check_live(wal_path, why)) != ERR_OK ||
+    if ((e = wal_base_check(path, wal_path, why)) != ERR_OK ||
+        (e = wal_check_live(wal_path, why)) != ERR_OK ||
         (e = db_open(path, DB_VERIFIER, &v.db, why)) != ERR_OK) {
         return e;
     }

@@ -260,6 +260,30 @@ static enum err file_read(int fd, uint8_t *bytes, size_t len)
     return ERR_OK;
 }
 
+enum err wal_base_check(const char *path, const char *wal_path, struct err_text *why)
+{
+    struct stat st;
+
+    if (stat(wal_path, &st) != 0) {
+        return errno == ENOENT ? ERR_OK : ERR_IO;
+    }
+    if (st.st_size <= HEADER_BYTES) {
+        return ERR_OK;
+    }
+    if (stat(path, &st) == 0) {
+        if (st.st_size >= PAGE_BYTES_MIN) {
+            return ERR_OK;
+        }
+    } else if (errno != ENOENT) {
+        return ERR_IO;
+    }
+    err_text_set(why,
+                 "%s is missing or cut off, and its log %s holds what was written last: restore the "
+                 "file that belongs to it",
+                 path, wal_path);
+    return ERR_CORRUPT;
+}
+
 enum err wal_check(const char *wal_path, struct err_text *why)
 {
     struct wal w = {0};

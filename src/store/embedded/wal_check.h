@@ -11,6 +11,15 @@
 #include "base/err.h"
 
 /**
+ * Is the file there that a log belongs to? SQLite throws away a log beside a file that is missing or empty, and begins a new one; but
+ * a ledger has its first page before it has a log.
+ *
+ * Errors:  ERR_CORRUPT there is a log, and no file for it, *why names both; ERR_IO.
+ * Thread:  any.
+ */
+MUST_CHECK enum err wal_base_check(const char *path, const char *wal_path, struct err_text *why);
+
+/**
  * Read a write-ahead log and say whether dropping what follows its first bad frame could lose a commit.
  *
  * Returns: ERR_OK for no file, an empty one, a sound one, or one whose last transaction is torn.
