@@ -48,7 +48,7 @@ static void accounts_answer(struct api_call *call)
 
 static struct api_refusal prefix_read(const struct http_view *view, struct slice *prefix)
 {
-    if (api_query_get(view, "prefix", prefix) && prefix->len > 0 && !api_is_account_id(*prefix)) {
+    if (api_query_get(view, "prefix", prefix) && prefix->len > 0 && !ledger_is_account_id(*prefix)) {
         return api_invalid(API_REASON_BAD_PARAMETER,
                            "prefix"); /* the beginning of an id is itself one */
     }

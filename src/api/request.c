@@ -145,23 +145,10 @@ static bool is_letter_or_digit(char c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-bool api_is_account_id(struct slice text)
-{
-    if (text.len == 0 || text.len > LEDGER_ACCOUNT_ID_BYTES_MAX || !is_letter_or_digit(text.ptr[0])) {
-        return false;
-    }
-    for (size_t i = 1; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (!is_letter_or_digit(c) && c != '.' && c != '_' && c != ':' && c != '@' && c != '-') {
-            return false;
-        }
-    }
-    return true;
-}
-
 struct api_refusal api_account_id_check(struct slice text)
 {
-    return api_is_account_id(text) ? API_FINE : (struct api_refusal){.code = API_INVALID_ACCOUNT_ID};
+    return ledger_is_account_id(text) ? API_FINE
+                                      : (struct api_refusal){.code = API_INVALID_ACCOUNT_ID};
 }
 
 struct api_refusal api_query_check(const struct http_view *view, const char *const *names,
@@ -325,7 +312,7 @@ struct api_refusal api_account_member_read(const struct json_value *value, const
         return api_invalid(API_REASON_MISSING, name);
     }
     *id = value->text;
-    if (!api_is_account_id(*id)) {
+    if (!ledger_is_account_id(*id)) {
         return (struct api_refusal){.code = API_INVALID_ACCOUNT_ID, .about = slice_of(name)};
     }
     return API_FINE;

@@ -23,9 +23,6 @@ bool api_traceparent_parse(struct slice value, struct slice *trace_id);
 /** The trace id of a request that has one valid traceparent. */
 bool api_trace_id(const struct http_request *request, struct slice *trace_id);
 
-/** Is this an account id that clients may name? System accounts (@…) are not. */
-bool api_is_account_id(struct slice text);
-
 /** INVALID_ACCOUNT_ID for any other text. */
 struct api_refusal api_account_id_check(struct slice text);
 

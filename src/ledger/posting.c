@@ -105,3 +105,22 @@ enum err posting_open(struct arena *a, struct slice account, struct decimal over
     }
     return e;
 }
+
+static bool is_letter_or_digit(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+bool ledger_is_account_id(struct slice text)
+{
+    if (text.len == 0 || text.len > LEDGER_ACCOUNT_ID_BYTES_MAX || !is_letter_or_digit(text.ptr[0])) {
+        return false;
+    }
+    for (size_t i = 1; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (!is_letter_or_digit(c) && c != '.' && c != '_' && c != ':' && c != '@' && c != '-') {
+            return false;
+        }
+    }
+    return true;
+}

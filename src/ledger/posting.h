@@ -102,4 +102,7 @@ struct posting_result {
     uint8_t differing; /* OUTCOME_KEY_REUSED: bit i set where field i of the list differs */
 };
 
+/** Is this an account id that clients may name? System accounts (@…) are not. Thread: any; pure. */
+bool ledger_is_account_id(struct slice text);
+
 #endif

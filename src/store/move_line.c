@@ -1,5 +1,6 @@
 /* One line of an export, written and read. The order of its members is fixed, so every posting has one line. */
 #include "base/assert.h"
+#include "ledger/posting.h"
 #include "money/money.h"
 #include "store/move.h"
 
@@ -21,17 +22,6 @@ static bool is_movement(enum record_kind kind)
 }
 
 /* ---- check ---- */
-
-/* What a journal can keep as a word: no space, no control character. */
-static bool is_id(struct slice id)
-{
-    for (size_t i = 0; i < id.len; i++) {
-        if ((unsigned char)id.ptr[i] <= ' ' || id.ptr[i] == 0x7f) {
-            return false;
-        }
-    }
-    return id.len >= 1 && id.len <= LEDGER_ACCOUNT_ID_BYTES_MAX;
-}
 
 static bool is_within(int64_t number, int64_t max)
 {
@@ -64,7 +54,7 @@ static bool is_leg(const struct move_line *line, unsigned i)
         return i > 0 && leg->delta != 0 && is_within(leg->delta, MONEY_MINOR_MAX) &&
                leg->held == 0 && leg->balance == 0 && !leg->opens;
     }
-    return is_id(leg->account) && is_within(leg->delta, MONEY_MINOR_MAX) &&
+    return ledger_is_account_id(leg->account) && is_within(leg->delta, MONEY_MINOR_MAX) &&
            is_within(leg->held, MONEY_MINOR_MAX) && is_within(leg->balance, MONEY_MINOR_MAX) &&
            (leg->delta != 0 || leg->held != 0);
 }
@@ -77,7 +67,7 @@ static bool is_money(const struct move_line *line)
         return false;
     }
     if (line->kind == RECORD_OPEN) {
-        return line->leg_count == 1 && is_id(line->legs[0].account) &&
+        return line->leg_count == 1 && ledger_is_account_id(line->legs[0].account) &&
                !is_world(line->legs[0].account) && line->reference.ptr == NULL &&
                line->overdraft >= 0 && line->overdraft <= MONEY_MINOR_MAX;
     }
@@ -132,7 +122,7 @@ enum err move_line_check(const struct move_line *line)
 
     if (line->kind == RECORD_REFUSAL) {
         is_right = is_right && line->leg_count <= 1 &&
-                   (line->leg_count == 0 || is_id(line->legs[0].account)) &&
+                   (line->leg_count == 0 || ledger_is_account_id(line->legs[0].account)) &&
                    line->reference.ptr == NULL && line->metadata.ptr == NULL &&
                    line->refused_kind >= RECORD_OPEN && line->refused_kind <= RECORD_TRANSFER &&
                    outcome_is_stored(line->refused_outcome) && line->language <= LEDGER_EN;

@@ -54,21 +54,21 @@ static void account_ids_have_a_grammar(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-        assert_true(api_is_account_id(slice_of(good[i])));
+        assert_true(ledger_is_account_id(slice_of(good[i])));
     }
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        assert_false(api_is_account_id(slice_of(bad[i])));
+        assert_false(ledger_is_account_id(slice_of(bad[i])));
     }
-    assert_false(api_is_account_id(slice_make("a\0b", 3)));
+    assert_false(ledger_is_account_id(slice_make("a\0b", 3)));
     memset(text, 'a', sizeof(text));
-    assert_true(api_is_account_id(slice_make(text, LEDGER_ACCOUNT_ID_BYTES_MAX - 1)));
-    assert_true(api_is_account_id(slice_make(text, LEDGER_ACCOUNT_ID_BYTES_MAX)));
-    assert_false(api_is_account_id(slice_make(text, LEDGER_ACCOUNT_ID_BYTES_MAX + 1)));
+    assert_true(ledger_is_account_id(slice_make(text, LEDGER_ACCOUNT_ID_BYTES_MAX - 1)));
+    assert_true(ledger_is_account_id(slice_make(text, LEDGER_ACCOUNT_ID_BYTES_MAX)));
+    assert_false(ledger_is_account_id(slice_make(text, LEDGER_ACCOUNT_ID_BYTES_MAX + 1)));
     for (int c = 0; c < 256; c++) { /* every byte in second place */
         char two[2] = {'a', (char)c};
         bool is_allowed = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
                           (c >= 'a' && c <= 'z') || (c != 0 && strchr("._:@-", c) != NULL);
-        assert_int_equal(api_is_account_id(slice_make(two, 2)), is_allowed);
+        assert_int_equal(ledger_is_account_id(slice_make(two, 2)), is_allowed);
     }
 }
 

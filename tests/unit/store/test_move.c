@@ -196,7 +196,8 @@ static enum err one(const char *text)
 
 #define HEAD "{\"time_us\":5,\"tag\":0,\"kind\":"
 #define OPEN HEAD "\"open\",\"account\":\"a\",\"currency\":\"CNY\",\"exponent\":2,\"overdraft\":0"
-#define LEGS HEAD "\"transfer\",\"currency\":\"CNY\",\"exponent\":2,\"legs\":["
+#define LEGS_OF(kind) HEAD "\"" kind "\",\"currency\":\"CNY\",\"exponent\":2,\"legs\":["
+#define LEGS LEGS_OF("transfer")
 #define LEG(id, delta, balance) \
     "{\"account\":\"" id "\",\"delta\":" delta ",\"balance\":" balance "}"
 
@@ -207,9 +208,9 @@ static void takes_lines_that_a_store_writes(void **state)
         OPEN ",\"metadata\":{}}",
         LEGS LEG("a", "-5", "-5") "," LEG("b", "5", "999999999999999") "]}",
         LEGS "{\"account\":\"a\",\"delta\":0,\"held\":-3,\"balance\":1}]}",
-        LEGS LEG("a", "-5", "0") ",{\"account\":\"@world\",\"delta\":5}],\"reference\":\"\"}",
-        LEGS
-        "{\"account\":\"a\",\"opens\":true,\"delta\":5,\"balance\":5},{\"account\":\"@world\",\"delta\":-5}]}",
+        LEGS_OF("debit")
+            LEG("a", "-5", "0") ",{\"account\":\"@world\",\"delta\":5}],\"reference\":\"\"}",
+        LEGS_OF("credit") "{\"account\":\"a\",\"opens\":true,\"delta\":5,\"balance\":5},{\"account\":\"@world\",\"delta\":-5}]}",
         HEAD "\"refusal\",\"of\":\"open\",\"outcome\":7,\"language\":1}",
         HEAD "\"refusal\",\"of\":\"debit\",\"account\":\"a\",\"outcome\":1,\"language\":0}",
         OPEN ",\"key\":{\"scope\":\"00112233445566778899aabbccddeeff\",\"fingerprint\":"
@@ -229,6 +230,9 @@ static void refuses_lines_that_no_store_writes(void **state)
     static const char *const bad[] = {
         "",
         "{}",
+        LEGS LEG("a", "-5", "0") "," LEG("@x", "5", "5") "]}",
+        LEGS LEG("a", "-5", "0") "," LEG("\xe4\xb8\xad", "5", "5") "]}",
+        LEGS LEG("a", "-5", "0") "," LEG("-b", "5", "5") "]}",
         OPEN,
         OPEN "} ",
         OPEN "}}",
