@@ -21,14 +21,14 @@ static const char *health_text(enum store_health h)
 
 void master_health(struct master *m, enum store_health h, const struct err_text *why)
 {
-    /* release: a lane that sees health again sees the target that gave it */
-    const int was = atomic_exchange_explicit(&m->shared->health, (int)h, memory_order_acq_rel);
-
-    if (was != (int)h) {
+    if (atomic_load_explicit(&m->shared->health, memory_order_relaxed) !=
+        (int)h) { /* ours alone to write */
         log_event(h == STORE_HEALTHY ? LOG_INFO : LOG_ERROR, "store.redis.health",
                   log_text("health", health_text(h)), log_text("why", why->text),
                   log_text("host", m->said.host), log_u64("port", m->said.port));
     }
+    /* release: a lane that sees health again sees the target that gave it */
+    atomic_store_explicit(&m->shared->health, (int)h, memory_order_release);
 }
 
 static bool has_warning(const struct check_warnings *w, const char *setting)
